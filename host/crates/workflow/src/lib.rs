@@ -1,0 +1,24 @@
+//! The rules of a workflow as pure values and functions: ids, templates, plans, transitions, retry, packing, reconciling.
+//!
+//! Nothing here reads a clock, opens a file, logs or awaits. Time, randomness and ids come in as parameters, so every
+//! rule can be replayed in a property test exactly as the host runs it.
+
+pub mod batch;
+pub mod clock;
+pub mod finalize;
+pub mod graph;
+pub mod ids;
+pub mod outcome;
+pub mod payload;
+pub mod plan;
+pub mod reconcile;
+pub mod retry;
+pub mod step;
+pub mod task;
+pub mod template;
+
+pub use clock::{Clock, Timestamp};
+pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, WorkerId};
+pub use outcome::{Failure, FailureClass, Outcome};
+pub use payload::Payload;
+pub use plan::{Plan, PlanStep, StepLimits};

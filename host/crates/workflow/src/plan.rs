@@ -1,0 +1,83 @@
+//! A template made definite: merged for one environment, every plugin pinned by digest, every parent by position.
+
+use serde::{Deserialize, Serialize};
+
+use crate::retry::RetryPolicy;
+use crate::{Digest, Payload};
+
+/// What a task runs. Stored once per distinct content; a task keeps its plan for life, whatever is registered later.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The template's namespace.
+    pub namespace: String,
+    /// The template's name.
+    pub name: String,
+    /// The template's semantic version.
+    pub version: String,
+    /// The environment whose overrides were merged in.
+    pub environment: String,
+    /// The JSON Schema that a task's context must satisfy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Payload>,
+    /// The steps; a step's index is its position.
+    pub steps: Vec<PlanStep>,
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanStep {
+    /// Unique within the plan.
+    pub name: String,
+    /// The plugin as `namespace/name`.
+    pub plugin: String,
+    /// The version that the requirement was resolved to.
+    pub plugin_version: String,
+    /// The component that will run.
+    pub digest: Digest,
+    /// The handler within the plugin.
+    pub handler: String,
+    /// Positions of the steps whose output this one reads, in the template's order.
+    pub parents: Vec<u16>,
+    /// The handler's configuration.
+    pub config: Payload,
+    /// The longest that one attempt may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// How often and how soon to try again.
+    pub retry: RetryPolicy,
+    /// What one attempt may use.
+    pub limits: StepLimits,
+}
+
+/// What one attempt may use. `None` means the worker's default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepLimits {
+    /// Linear memory of all the component's modules together, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes_max: Option<u64>,
+    /// CPU time, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms_max: Option<u64>,
+    /// The output's JSON text, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_bytes_max: Option<u64>,
+}
+
+impl Plan {
+    /// The step at a position, or `None` past the end.
+    pub fn step(&self, position: u16) -> Option<&PlanStep> {
+        self.steps.get(usize::from(position))
+    }
+
+    /// The position of a step by name.
+    pub fn position(&self, name: &str) -> Option<u16> {
+        self.steps.iter().position(|step| step.name == name).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// `namespace/name@version`, as people write it.
+    pub fn reference(&self) -> String {
+        format!("{}/{}@{}", self.namespace, self.name, self.version)
+    }
+}
