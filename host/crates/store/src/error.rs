@@ -1,0 +1,46 @@
+//! What can go wrong in a store: one variant for each thing that a caller can do about it.
+
+/// Why a store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else writes, and did not finish in time: try again.
+    #[error("the database is busy: another process has been writing for longer than {waited_ms} ms")]
+    Busy {
+        /// How long it was waited.
+        waited_ms: u64,
+    },
+    /// The database cannot be reached or opened: tell the operator.
+    #[error("{what}: {reason}")]
+    Unavailable {
+        /// What was being done, naming the file or address.
+        what: String,
+        /// Why it failed, and what to do.
+        reason: String,
+    },
+    /// The same name was registered before with another content: choose another version.
+    #[error("{subject} is registered already with another content; {advice}")]
+    Conflict {
+        /// What was to be registered.
+        subject: String,
+        /// What to do.
+        advice: String,
+    },
+    /// The request refers to something that is not there.
+    #[error("there is no {subject}")]
+    NotFound {
+        /// What is missing.
+        subject: String,
+    },
+    /// The database holds what it must not hold: stop and look.
+    #[error("inconsistent database: {0}")]
+    Inconsistent(String),
+    /// The engine failed in a way that no caller can mend.
+    #[error("failed to {what}")]
+    Engine {
+        /// What was being done.
+        what: &'static str,
+        /// The engine's error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

@@ -1,0 +1,195 @@
+//! What the orchestrator, the binary and the tests ask of a database, and the suite that every engine must pass.
+//!
+//! The store keeps and counts; it decides nothing. Which state follows which is `stepwright_workflow`'s to say, and callers
+//! bring the answer along. No SQL and no engine is named here.
+
+pub mod conformance;
+mod error;
+pub mod record;
+
+use async_trait::async_trait;
+use stepwright_workflow::step::{StepStanding, StepState};
+use stepwright_workflow::task::{StepCounts, TaskState};
+use stepwright_workflow::{AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
+
+pub use error::StoreError;
+pub use record::*;
+
+/// The result of everything that a store does.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A database of tasks. Cheap to share; every method may be called from any task at any time.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Opens a write transaction. Nothing that it does is seen by others before [`Round::commit`] has returned; dropping it
+    /// undoes everything. Waits for other writers, and fails with [`StoreError::Busy`] when that takes too long.
+    async fn round(&self) -> Result<Box<dyn Round>>;
+
+    /// Registers a plugin version. The same digest again changes nothing; the same name and version with another digest is
+    /// a [`StoreError::Conflict`].
+    async fn add_plugin(&self, plugin: &NewPlugin, now: Timestamp) -> Result<Added>;
+    /// Every registered plugin version, by name and then by registration.
+    async fn plugins(&self) -> Result<Vec<PluginRecord>>;
+
+    /// Registers a template version. The same source again changes nothing; the same name and version with another source is
+    /// a [`StoreError::Conflict`].
+    async fn add_template(&self, template: &NewTemplate, now: Timestamp) -> Result<Added>;
+    /// Every registered template version without its source, by namespace, name and registration.
+    async fn templates(&self) -> Result<Vec<TemplateRecord>>;
+    /// The source of a template: of the version given, or of the one registered last.
+    async fn template(&self, namespace: &str, name: &str, version: Option<&str>) -> Result<Option<TemplateSource>>;
+
+    /// The id of a plan with exactly this content, stored now if it is new.
+    async fn add_plan(&self, plan: &Plan) -> Result<PlanId>;
+    /// A stored plan.
+    async fn plan(&self, id: PlanId) -> Result<Option<Plan>>;
+
+    /// Creates tasks with all their steps, in one transaction: all or none. In the order given, each with its id and
+    /// whether an earlier task had the same idempotency key, in which case that one is returned and nothing is created.
+    async fn create(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
+        let mut round = self.round().await?;
+        let created = round.create(tasks, now).await?;
+        round.commit().await?;
+        Ok(created)
+    }
+
+    /// One task with its steps and their last attempts.
+    async fn task(&self, id: TaskId) -> Result<Option<TaskRecord>>;
+    /// Tasks that match, newest first.
+    async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskSummary>>;
+    /// The states of some tasks; unknown ids are left out.
+    async fn task_states(&self, ids: &[TaskId]) -> Result<Vec<(TaskId, TaskState)>>;
+    /// How many tasks stand in each state.
+    async fn task_counts(&self) -> Result<Vec<(TaskState, u64)>>;
+    /// Every recorded attempt of a task's steps, by step and attempt.
+    async fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRecord>>;
+    /// Every note about a task, oldest first.
+    async fn notes(&self, task: TaskId) -> Result<Vec<NoteRecord>>;
+    /// Workers that joined, the latest first, at most `limit`.
+    async fn workers(&self, limit: u32) -> Result<Vec<WorkerRecord>>;
+    /// Step attempts by plan and step since a moment: counts and execution times, for summaries.
+    async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>>;
+
+    /// What waits for the pump at this moment: one cheap read, no transaction.
+    async fn glance(&self, now: Timestamp) -> Result<Glance>;
+
+    /// Statements and commits so far.
+    fn counters(&self) -> StoreCounters;
+    /// Waits for running statements and closes every connection.
+    async fn close(&self);
+}
+
+/// One write transaction. Every method is set-based: a handful of statements whatever the number of items, none for an
+/// empty slice. All fences are in the statements: what does not match is not changed and not reported as changed.
+#[async_trait]
+pub trait Round: Send {
+    /// See [`Store::create`].
+    async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>>;
+
+    // ---- outcomes
+
+    /// Moves each attempt that is still leased by exactly its key to `complete`, stores its output and its ledger line.
+    /// Returns the keys that were applied with their plan.
+    async fn complete(&mut self, attempts: &[CompletedAttempt], now: Timestamp) -> Result<Vec<(AttemptKey, PlanId)>>;
+    /// The standing of each step that is still leased by exactly this key, with its plan.
+    async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>>;
+    /// Ends each attempt that is still leased by exactly its key with the given standing, and stores its ledger line.
+    /// Returns the keys that were applied.
+    async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>>;
+    /// Marks attempts that are still leased by exactly their key as `in_progress`, with their progress.
+    async fn started(&mut self, running: &[RunningAttempt]) -> Result<()>;
+    /// The digests of recorded attempts among these keys; attempts without a ledger line are left out.
+    async fn recorded(&mut self, keys: &[AttemptKey]) -> Result<Vec<(AttemptKey, Option<Digest>)>>;
+
+    // ---- the graph
+
+    /// Takes `count` finished parents off each step that is `pending`; those left with none become `ready`, and are returned.
+    async fn release(&mut self, parents_finished: &[(StepId, u32)]) -> Result<Vec<StepId>>;
+    /// The step counts of each task whose state is not final, with that state.
+    async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>>;
+    /// Gives each task its new state, if it still has the old one. `finished_at` is set where the new state is settled,
+    /// and cleared where it is not.
+    async fn settle(&mut self, tasks: &[(TaskId, TaskState, TaskState)], now: Timestamp) -> Result<()>;
+
+    // ---- claiming
+
+    /// Makes steps claimable whose `ready_at` has come. Returns how many, and the next `ready_at` that lies ahead.
+    async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)>;
+    /// Claimable steps: by priority, then oldest task first. Does not change them.
+    async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>>;
+    /// The contexts and labels of tasks.
+    async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>>;
+    /// The outputs of steps; `null` where a finished step has none.
+    async fn outputs(&mut self, steps: &[StepId]) -> Result<Vec<(StepId, Payload)>>;
+    /// Makes one batch per entry and leases its steps to its worker: `ready` → `leased`, attempt + 1; a task that was
+    /// `pending` becomes `in_progress`. Returns the ids in the order given. A step that is not `ready` any more is a
+    /// [`StoreError::Inconsistent`]: it was claimable in this very transaction.
+    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>>;
+
+    // ---- batches and the ledger
+
+    /// The open batches of a worker with their attempts.
+    async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>>;
+    /// One batch, open or closed; `None` if there never was one.
+    async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>>;
+    /// Closes batches that are open.
+    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()>;
+    /// Writes lines of the ledger that are no attempts: late and duplicate outcomes, discrepancies, operators' deeds.
+    async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()>;
+    /// Leased attempts of cancelled steps that were not told to stop yet; each is returned once.
+    async fn take_cancelled(&mut self) -> Result<Vec<AttemptKey>>;
+
+    // ---- workers
+
+    /// Registers an incarnation, or finds it if it joined before; its lease runs until `lease_until`.
+    async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId>;
+    /// Lets the leases of these workers run until then, unless they were declared lost. Returns those renewed.
+    async fn renew(&mut self, workers: &[WorkerId], lease_until: Timestamp, now: Timestamp) -> Result<Vec<WorkerId>>;
+    /// Ends incarnations.
+    async fn leave(&mut self, workers: &[(WorkerId, WorkerState)], now: Timestamp) -> Result<()>;
+    /// Joined workers whose lease has ended.
+    async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>>;
+    /// Joined workers, with the end of their lease: what an orchestrator finds when it starts.
+    async fn joined(&mut self) -> Result<Vec<(WorkerId, Timestamp)>>;
+
+    // ---- operators
+
+    /// The steps of a task, by position; empty for an unknown task.
+    async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>>;
+    /// A stored plan, read inside this transaction, so that no second connection is needed.
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>>;
+    /// A task's plan and state.
+    async fn task(&mut self, task: TaskId) -> Result<Option<(PlanId, TaskState)>>;
+    /// Moves steps that still stand at `from`, and gives them an output where there is one. Returns those moved.
+    /// A leased step that is moved keeps its batch, so that [`Round::take_cancelled`] finds it.
+    async fn change(&mut self, changes: &[StepChange]) -> Result<Vec<StepId>>;
+
+    /// Makes everything durable. Once this has returned, a power cut does not undo it.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Where a step stands for an operator's decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepRow {
+    /// The step.
+    pub step: StepId,
+    /// Its standing.
+    pub standing: StepStanding,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// Parents that have not finished well.
+    pub pending_parents: u32,
+}
+
+/// An operator's move of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepChange {
+    /// The step.
+    pub step: StepId,
+    /// The state that it must still have.
+    pub from: StepState,
+    /// Its new standing.
+    pub to: StepStanding,
+    /// The output that an operator gives it.
+    pub output: Option<Payload>,
+}

@@ -1,0 +1,580 @@
+//! What goes into a store and what comes out of it.
+
+use serde::Serialize;
+use stepwright_workflow::step::{StepStanding, StepState};
+use stepwright_workflow::task::TaskState;
+use stepwright_workflow::{
+    AttemptKey, BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId,
+};
+
+/// Whether a registration changed anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Added {
+    /// It is new.
+    New,
+    /// Exactly this was there already.
+    Unchanged,
+}
+
+/// A plugin version to register. Its bytes are kept elsewhere, by digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPlugin {
+    /// The component.
+    pub digest: Digest,
+    /// `namespace/name`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// The component's size in bytes.
+    pub bytes: u64,
+    /// What it said of itself, as JSON.
+    pub description: Payload,
+}
+
+/// A registered plugin version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PluginRecord {
+    /// The component.
+    pub digest: Digest,
+    /// `namespace/name`.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// The component's size in bytes.
+    pub bytes: u64,
+    /// What it said of itself, as JSON.
+    pub description: Payload,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+}
+
+/// A template version to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTemplate {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// The YAML text as written.
+    pub source: String,
+}
+
+/// A registered template version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TemplateRecord {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+}
+
+/// A registered template version with its text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TemplateSource {
+    /// Which one it is.
+    #[serde(flatten)]
+    pub record: TemplateRecord,
+    /// The YAML text as written.
+    pub source: String,
+}
+
+/// A task to create.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    /// What it runs.
+    pub plan: PlanId,
+    /// The template's namespace: the scope of the idempotency key, with the name.
+    pub namespace: String,
+    /// The template's name.
+    pub template: String,
+    /// For each step by position, how many parents it has.
+    pub parents: std::sync::Arc<[u32]>,
+    /// What it is started with.
+    pub context: Payload,
+    /// Labels.
+    pub tags: Vec<(String, String)>,
+    /// Higher is claimed first; usually 0.
+    pub priority: i32,
+    /// Starting again with the same key returns the first task.
+    pub idempotency_key: Option<String>,
+}
+
+/// A task that was created, or found by its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Created {
+    /// The task.
+    pub task: TaskId,
+    /// It had been created before, under the same idempotency key.
+    pub existing: bool,
+}
+
+/// An outcome `completed` to apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompletedAttempt {
+    /// The fence.
+    pub key: AttemptKey,
+    /// The output.
+    pub output: Payload,
+    /// The ledger line.
+    pub line: AttemptLine,
+}
+
+/// An attempt that ended otherwise: failed, lost or cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedAttempt {
+    /// The fence.
+    pub key: AttemptKey,
+    /// Where the step stands now.
+    pub to: StepStanding,
+    /// From when it may be claimed again, if it is `ready` and must wait.
+    pub ready_at: Option<Timestamp>,
+    /// How the attempt ended.
+    pub status: AttemptStatus,
+    /// Why.
+    pub failure: Failure,
+    /// The ledger line.
+    pub line: AttemptLine,
+}
+
+/// What the ledger keeps of every attempt that ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttemptLine {
+    /// The outcome's fingerprint; `None` for a lost attempt.
+    pub digest: Option<Digest>,
+    /// When it started, by the worker's clock.
+    pub started_at: Option<Timestamp>,
+    /// How long it ran, in microseconds.
+    pub execution_us: u64,
+    /// CPU time, in microseconds.
+    pub cpu_us: u64,
+    /// The most linear memory that it held, in bytes.
+    pub memory_bytes_peak: u64,
+    /// The last lines of its log as JSON; `None` if there are none.
+    pub log: Option<Payload>,
+}
+
+/// How a recorded attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptStatus {
+    /// With an output.
+    Completed,
+    /// With a failure.
+    Failed,
+    /// Its worker vanished.
+    Lost,
+}
+
+impl AttemptStatus {
+    /// The status's one spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A step that is leased by a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeasedStep {
+    /// The fence.
+    pub key: AttemptKey,
+    /// What it runs.
+    pub plan: PlanId,
+    /// Where it stands.
+    pub standing: StepStanding,
+}
+
+/// A sign of life of a long step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunningAttempt {
+    /// The fence.
+    pub key: AttemptKey,
+    /// How far it is, from 0 to 1.
+    pub fraction: Option<f64>,
+    /// Its note for people.
+    pub note: Option<String>,
+}
+
+/// A step that could be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadyStep {
+    /// The step.
+    pub step: StepId,
+    /// What it runs.
+    pub plan: PlanId,
+    /// Attempts so far: the next one is this plus one.
+    pub attempt: u32,
+}
+
+/// What a task was started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskInput {
+    /// The task.
+    pub task: TaskId,
+    /// Its context.
+    pub context: Payload,
+    /// Its labels.
+    pub tags: Vec<(String, String)>,
+}
+
+/// A batch to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewBatch {
+    /// Who gets it.
+    pub worker: WorkerId,
+    /// Its steps, each with the number of the attempt that begins.
+    pub steps: Vec<(StepId, u32)>,
+}
+
+/// A batch and its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenBatch {
+    /// The batch.
+    pub batch: BatchId,
+    /// Who got it.
+    pub worker: WorkerId,
+    /// Its steps and attempts.
+    pub steps: Vec<(StepId, u32)>,
+    /// How it ended; `None` while it is open.
+    pub end: Option<BatchEnd>,
+}
+
+/// How a batch ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchEnd {
+    /// The completion said what had been applied.
+    Reconciled,
+    /// The completion differed; the notes say how.
+    Discrepancy,
+    /// Its worker vanished, or forgot it.
+    Lost,
+}
+
+impl BatchEnd {
+    /// The end's one spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconciled => "reconciled",
+            Self::Discrepancy => "discrepancy",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A line of the ledger that is no attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNote {
+    /// What it is about; `None` for a note about a whole batch or task.
+    pub step: Option<StepId>,
+    /// The task, where there is one.
+    pub task: Option<TaskId>,
+    /// The batch, where there is one.
+    pub batch: Option<BatchId>,
+    /// The attempt, where there is one.
+    pub attempt: Option<u32>,
+    /// What happened.
+    pub kind: NoteKind,
+    /// More, for people: who and why, or what differed.
+    pub detail: String,
+}
+
+/// What a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoteKind {
+    /// An outcome came for an attempt that no longer holds its lease; nothing changed.
+    Late,
+    /// The same outcome came again; nothing changed.
+    Duplicate,
+    /// A completion differed from what was applied; the applied outcome stands.
+    Discrepancy,
+    /// A lease was lost.
+    LeaseLost,
+    /// An operator did something.
+    Operator,
+}
+
+impl NoteKind {
+    /// The kind's one spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Late => "late",
+            Self::Duplicate => "duplicate",
+            Self::Discrepancy => "discrepancy",
+            Self::LeaseLost => "lease_lost",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// A stored note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoteRecord {
+    /// When it was written.
+    pub at: Timestamp,
+    /// The step, where there is one.
+    pub step: Option<StepId>,
+    /// The batch, where there is one.
+    pub batch: Option<BatchId>,
+    /// The attempt, where there is one.
+    pub attempt: Option<u32>,
+    /// What happened.
+    pub kind: NoteKind,
+    /// More, for people.
+    pub detail: String,
+}
+
+/// A worker's incarnation to register.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewWorker {
+    /// Its name.
+    pub name: String,
+    /// Its incarnation.
+    pub incarnation: String,
+    /// Its machine.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Steps that it runs at once.
+    pub slots: u32,
+}
+
+/// What became of an incarnation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It is there.
+    Joined,
+    /// It said goodbye.
+    Left,
+    /// Its lease ended.
+    Lost,
+}
+
+impl WorkerState {
+    /// The state's one spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Joined => "joined",
+            Self::Left => "left",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A registered incarnation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WorkerRecord {
+    /// Its id.
+    pub id: WorkerId,
+    /// Its name.
+    pub name: String,
+    /// Its incarnation.
+    pub incarnation: String,
+    /// Its machine.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Steps that it runs at once.
+    pub slots: u32,
+    /// What became of it.
+    pub state: WorkerState,
+    /// When it joined.
+    pub joined_at: Timestamp,
+    /// When its lease was last renewed, or it ended.
+    pub seen_at: Timestamp,
+    /// Steps that it holds now.
+    pub steps_held: u64,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskFilter {
+    /// Only tasks in one of these states; empty means any.
+    pub states: Vec<TaskState>,
+    /// Only tasks of this namespace.
+    pub namespace: Option<String>,
+    /// Only tasks of this template.
+    pub template: Option<String>,
+    /// Only tasks with a smaller id: the cursor of the page before.
+    pub before: Option<TaskId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A task in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TaskSummary {
+    /// The task.
+    pub id: TaskId,
+    /// What it runs.
+    pub plan: PlanId,
+    /// The template's namespace.
+    pub namespace: String,
+    /// The template's name.
+    pub template: String,
+    /// The template's version.
+    pub version: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Higher is claimed first.
+    pub priority: i32,
+    /// The key it was started with.
+    pub idempotency_key: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its first step was claimed.
+    pub started_at: Option<Timestamp>,
+    /// When it settled.
+    pub finished_at: Option<Timestamp>,
+    /// How many steps it has.
+    pub steps: u32,
+    /// How many of them finished well.
+    pub steps_finished: u32,
+    /// How many of them are in `error`.
+    pub steps_in_error: u32,
+}
+
+/// A task with all that is known about its steps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TaskRecord {
+    /// The task.
+    #[serde(flatten)]
+    pub summary: TaskSummary,
+    /// What it was started with.
+    pub context: Payload,
+    /// Its labels.
+    pub tags: Vec<(String, String)>,
+    /// Its steps, by position.
+    pub steps_detail: Vec<StepRecord>,
+}
+
+/// A step with its last attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// The step.
+    pub id: StepId,
+    /// Its name.
+    pub name: String,
+    /// Names of its parents.
+    pub parents: Vec<String>,
+    /// Where it stands.
+    pub state: StepState,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// Failed attempts so far.
+    pub failures: u32,
+    /// Lost attempts so far.
+    pub losses: u32,
+    /// Failed attempts allowed.
+    pub retry_limit: u32,
+    /// Parents that have not finished well.
+    pub pending_parents: u32,
+    /// From when it may be claimed, if it must wait.
+    pub ready_at: Option<Timestamp>,
+    /// Who holds it, if it is leased.
+    pub worker: Option<String>,
+    /// The batch that holds it, if it is leased.
+    pub batch: Option<BatchId>,
+    /// How far it is, if it said so.
+    pub progress: Option<f64>,
+    /// Its note for people.
+    pub note: Option<String>,
+    /// What it returned, or an operator gave.
+    pub output: Option<Payload>,
+    /// Why its last attempt failed, unless it finished well since.
+    pub failure: Option<Failure>,
+    /// How long its last attempt ran, in microseconds.
+    pub execution_us: Option<u64>,
+}
+
+/// A recorded attempt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AttemptRecord {
+    /// The step.
+    pub step: StepId,
+    /// The step's name.
+    pub step_name: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// The batch that carried it.
+    pub batch: BatchId,
+    /// The worker that held it.
+    pub worker: WorkerId,
+    /// The worker's name.
+    pub worker_name: String,
+    /// The component that ran.
+    pub plugin: Digest,
+    /// How it ended.
+    pub status: AttemptStatus,
+    /// Why, unless it completed.
+    pub failure: Option<Failure>,
+    /// The outcome's fingerprint.
+    pub digest: Option<Digest>,
+    /// When it started, by the worker's clock.
+    pub started_at: Option<Timestamp>,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// How long it ran, in microseconds.
+    pub execution_us: u64,
+    /// CPU time, in microseconds.
+    pub cpu_us: u64,
+    /// The most linear memory that it held, in bytes.
+    pub memory_bytes_peak: u64,
+    /// The last lines of its log, as JSON.
+    pub log: Option<Payload>,
+}
+
+/// Attempts of one step of one plan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepStatistics {
+    /// The template's namespace.
+    pub namespace: String,
+    /// The template's name.
+    pub template: String,
+    /// The step's name.
+    pub step: String,
+    /// Attempts that completed.
+    pub completed: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Attempts that were lost.
+    pub lost: u64,
+    /// Half of the attempts ran at most so long, in microseconds (nearest rank).
+    pub p50_us: u64,
+    /// Ninety-nine of a hundred ran at most so long, in microseconds (nearest rank).
+    pub p99_us: u64,
+}
+
+/// What waits for the pump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Glance {
+    /// A step could be claimed now, its retry time included.
+    pub claimable: bool,
+    /// When the next waiting step becomes claimable.
+    pub next_ready_at: Option<Timestamp>,
+    /// A leased attempt is to be told to stop.
+    pub cancelled: bool,
+    /// The lease of a worker has ended.
+    pub expired: bool,
+}
+
+/// What a store has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct StoreCounters {
+    /// SQL statements, `BEGIN` and `COMMIT` not counted.
+    pub statements: u64,
+    /// Write transactions that were committed.
+    pub commits: u64,
+}
