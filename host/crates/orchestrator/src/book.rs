@@ -1,0 +1,59 @@
+//! The open batches and what was reported about each of their attempts: what a completion is reconciled with.
+//!
+//! A mirror of the ledger, kept to save reads. It changes only after a commit, and can be rebuilt from the store.
+
+use std::collections::HashMap;
+
+use stepwright_workflow::reconcile::Reported;
+use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, Timestamp, WorkerId};
+
+#[derive(Debug, Clone)]
+pub(crate) struct BookEntry {
+    pub(crate) worker: WorkerId,
+    /// What was reported, applied or not; `None` while nothing was.
+    pub(crate) steps: HashMap<(StepId, u32), Option<Digest>>,
+    /// A completion that waits for outcomes which were asked for again, and since when.
+    pub(crate) waiting: Option<(Vec<Reported>, Timestamp)>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Book(HashMap<BatchId, BookEntry>);
+
+impl Book {
+    pub(crate) fn get(&self, batch: BatchId) -> Option<&BookEntry> {
+        self.0.get(&batch)
+    }
+
+    pub(crate) fn open(&mut self, batch: BatchId, entry: BookEntry) {
+        self.0.insert(batch, entry);
+    }
+
+    pub(crate) fn close(&mut self, batch: BatchId) {
+        self.0.remove(&batch);
+    }
+
+    pub(crate) fn report(&mut self, key: AttemptKey, digest: Digest) {
+        let entry = self.0.get_mut(&key.batch);
+        if let Some(reported) = entry.and_then(|entry| entry.steps.get_mut(&(key.step, key.attempt))) {
+            reported.get_or_insert(digest);
+        }
+    }
+
+    pub(crate) fn wait(&mut self, batch: BatchId, listed: Vec<Reported>, since: Timestamp) {
+        if let Some(entry) = self.0.get_mut(&batch) {
+            let since = entry.waiting.as_ref().map_or(since, |(_, earlier)| *earlier);
+            entry.waiting = Some((listed, since));
+        }
+    }
+
+    /// Attempts that were asked for again and did not come by `latest`.
+    pub(crate) fn overdue(&self, latest: Timestamp) -> Vec<AttemptKey> {
+        let late = |entry: &&BookEntry| entry.waiting.as_ref().is_some_and(|(_, since)| *since <= latest);
+        let mut overdue = Vec::new();
+        for (batch, entry) in self.0.iter().filter(|(_, entry)| late(entry)) {
+            let missing = entry.steps.iter().filter(|(_, digest)| digest.is_none());
+            overdue.extend(missing.map(|((step, attempt), _)| AttemptKey { step: *step, attempt: *attempt, batch: *batch }));
+        }
+        overdue
+    }
+}

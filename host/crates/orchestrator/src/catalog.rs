@@ -1,0 +1,213 @@
+//! Templates, plugins and plans as values over a store: what can be started, and with what.
+//!
+//! A template is checked against the registered plugins when it is added. When tasks are started it is resolved once more,
+//! so that a newer plugin serves new tasks, and the plan that comes out is what the tasks keep.
+
+use std::sync::Arc;
+
+use semver::Version;
+use stepwright_registry::Description;
+use stepwright_store::{Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord};
+use stepwright_workflow::template::{
+    ContextProblems, ContextSchema, HandlerOffer, PluginOffer, PluginSource, ResolveProblems, Template, TemplateProblems,
+};
+use stepwright_workflow::{Payload, Plan, PlanId, Timestamp};
+
+/// Why a template could not be added or prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The file is no template; every problem is listed.
+    #[error("{0}")]
+    Template(#[from] TemplateProblems),
+    /// The template does not fit the registered plugins; every problem is listed.
+    #[error("{0}")]
+    Resolve(#[from] ResolveProblems),
+    /// There is no such template.
+    #[error("there is no template '{reference}'{}", hint(.known))]
+    NoTemplate {
+        /// What was asked for.
+        reference: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Several namespaces have a template of that name.
+    #[error("'{reference}' could be {}; name the namespace", .candidates.join(" or "))]
+    Ambiguous {
+        /// What was asked for.
+        reference: String,
+        /// What it could be.
+        candidates: Vec<String>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+fn hint(known: &[String]) -> String {
+    match known {
+        [] => "; none is registered: add one with 'stepwright template add FILE'".to_owned(),
+        known => format!("; registered are {}", known.join(", ")),
+    }
+}
+
+/// Reads, checks and registers a template. `file` is its name in messages; `environment` is the one that its handlers are
+/// checked for, beside every environment that it names itself.
+pub async fn add_template(
+    store: &dyn Store,
+    (file, text): (&str, &str),
+    environment: &str,
+    now: Timestamp,
+) -> Result<(Template, Added), CatalogError> {
+    let template = Template::parse(file, text)?;
+    let plugins = Plugins::load(store).await?;
+    template.resolve(environment, &plugins)?;
+    for named in template.environments() {
+        template.resolve(named, &plugins)?;
+    }
+    let new = NewTemplate {
+        namespace: template.namespace.clone(),
+        name: template.name.clone(),
+        version: template.version.to_string(),
+        source: text.to_owned(),
+    };
+    let added = store.add_template(&new, now).await?;
+    Ok((template, added))
+}
+
+/// What a task is started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRequest {
+    /// The context.
+    pub context: Payload,
+    /// Labels.
+    pub tags: Vec<(String, String)>,
+    /// Higher is claimed first; usually 0.
+    pub priority: i32,
+    /// Starting again with the same key returns the first task.
+    pub idempotency_key: Option<String>,
+}
+
+/// A template that is ready to be started: its plan is stored.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The plan's id.
+    pub id: PlanId,
+    /// The plan.
+    pub plan: Plan,
+    parents: Arc<[u32]>,
+    schema: Option<ContextSchema>,
+}
+
+/// Finds a template by `namespace/name`, `name`, or either with `@version`; resolves it for an environment; stores its plan.
+/// Without a version it is the one registered last.
+pub async fn prepare(store: &dyn Store, reference: &str, environment: &str) -> Result<Prepared, CatalogError> {
+    let (path, version) = match reference.split_once('@') {
+        Some((path, version)) => (path, Some(version)),
+        None => (reference, None),
+    };
+    let (namespace, name) = locate(store, reference, path).await?;
+    let missing = |known| CatalogError::NoTemplate { reference: reference.to_owned(), known };
+    let Some(found) = store.template(&namespace, &name, version).await? else {
+        let known = store.templates().await?;
+        let same = known.iter().filter(|template| template.namespace == namespace && template.name == name);
+        return Err(missing(same.map(full_name).collect()));
+    };
+    let file = format!("{namespace}/{name}@{}", found.record.version);
+    let template = Template::parse(&file, &found.source)?;
+    let plan = template.resolve(environment, &Plugins::load(store).await?)?;
+    Prepared::new(store.add_plan(&plan).await?, plan)
+}
+
+async fn locate(store: &dyn Store, reference: &str, path: &str) -> Result<(String, String), CatalogError> {
+    if let Some((namespace, name)) = path.split_once('/') {
+        return Ok((namespace.to_owned(), name.to_owned()));
+    }
+    let known = store.templates().await?;
+    let mut namespaces: Vec<&str> =
+        known.iter().filter(|template| template.name == path).map(|template| template.namespace.as_str()).collect();
+    namespaces.dedup();
+    match namespaces.as_slice() {
+        [namespace] => Ok(((*namespace).to_owned(), path.to_owned())),
+        [] => Err(CatalogError::NoTemplate {
+            reference: reference.to_owned(),
+            known: known.iter().map(full_name).collect(),
+        }),
+        several => Err(CatalogError::Ambiguous {
+            reference: reference.to_owned(),
+            candidates: several.iter().map(|namespace| format!("{namespace}/{path}")).collect(),
+        }),
+    }
+}
+
+fn full_name(template: &TemplateRecord) -> String {
+    format!("{}/{}@{}", template.namespace, template.name, template.version)
+}
+
+impl Prepared {
+    fn new(id: PlanId, plan: Plan) -> Result<Self, CatalogError> {
+        let parents = plan.steps.iter().map(|step| u32::try_from(step.parents.len()).unwrap_or(u32::MAX)).collect();
+        let schema = plan.input_schema.as_ref().map(ContextSchema::compile).transpose();
+        let schema = schema.map_err(|error| {
+            StoreError::Inconsistent(format!("the input schema of plan {id} ({}) is invalid: {error}", plan.reference()))
+        })?;
+        Ok(Self { id, plan, parents, schema })
+    }
+
+    /// The task that a request makes, or everything that is wrong with its context.
+    pub fn task(&self, request: TaskRequest) -> Result<NewTask, ContextProblems> {
+        if let Some(schema) = &self.schema {
+            schema.check(&request.context)?;
+        }
+        Ok(NewTask {
+            plan: self.id,
+            namespace: self.plan.namespace.clone(),
+            template: self.plan.name.clone(),
+            parents: self.parents.clone(),
+            context: request.context,
+            tags: request.tags,
+            priority: request.priority,
+            idempotency_key: request.idempotency_key,
+        })
+    }
+}
+
+/// The registered plugins, as templates see them.
+pub struct Plugins(Vec<PluginOffer>);
+
+impl Plugins {
+    /// Reads them from the store.
+    pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        store.plugins().await?.into_iter().map(offer).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl PluginSource for Plugins {
+    fn versions(&self, name: &str) -> Vec<PluginOffer> {
+        self.0.iter().filter(|offer| offer.name == name).cloned().collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.iter().map(|offer| offer.name.clone()).collect();
+        names.dedup();
+        names
+    }
+}
+
+fn offer(record: PluginRecord) -> Result<PluginOffer, StoreError> {
+    let wrong = |what: &str, error: &dyn std::fmt::Display| {
+        StoreError::Inconsistent(format!("plugin {}@{} has a bad {what}: {error}", record.name, record.version))
+    };
+    let version = Version::parse(&record.version).map_err(|error| wrong("version", &error))?;
+    let description: Description = record.description.read().map_err(|error| wrong("description", &error))?;
+    let schema = |text: Option<String>| text.map(Payload::parse).transpose().map_err(|error| wrong("schema", &error));
+    let mut handlers = Vec::with_capacity(description.handlers.len());
+    for handler in description.handlers {
+        handlers.push(HandlerOffer {
+            name: handler.name,
+            config_schema: schema(handler.config_schema)?,
+            input_schema: schema(handler.input_schema)?,
+            output_schema: schema(handler.output_schema)?,
+        });
+    }
+    Ok(PluginOffer { name: record.name.clone(), version, digest: record.digest, handlers })
+}

@@ -1,0 +1,77 @@
+//! How the rest of the process talks to a running orchestrator.
+
+use std::sync::Arc;
+
+use stepwright_store::{Created, NewTask, Store, StoreError};
+use stepwright_workflow::TaskId;
+use stepwright_workflow::task::TaskState;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::stats::{OrchestratorStats, Totals};
+
+/// Requests waiting for the pump; beyond this, callers wait.
+pub(crate) const COMMANDS_MAX: usize = 1_024;
+
+pub(crate) enum Command {
+    Wake,
+    Start(Vec<NewTask>, oneshot::Sender<Result<Vec<Created>, HandleError>>),
+    Settled(TaskId, oneshot::Sender<TaskState>),
+}
+
+/// Why the orchestrator did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum HandleError {
+    /// It is not running any more.
+    #[error("the orchestrator has stopped")]
+    Stopped,
+    /// There is no such task.
+    #[error("there is no task {0}")]
+    NoTask(TaskId),
+    /// The tasks were not created.
+    #[error("failed to create the tasks: {0}")]
+    NotCreated(String),
+    /// The store failed.
+    #[error("failed to read the task")]
+    Store(#[from] StoreError),
+}
+
+/// A running orchestrator, for the same process. Cheap to clone.
+#[derive(Clone)]
+pub struct OrchestratorHandle {
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) totals: Arc<Totals>,
+}
+
+impl OrchestratorHandle {
+    /// Makes the pump look at the database now: somebody else has written to it. Only an accelerator; it looks by itself.
+    pub fn wake(&self) {
+        // A full queue means that the pump is about to run anyway.
+        let _ = self.commands.try_send(Command::Wake);
+    }
+
+    /// Creates tasks in the pump's next round, so that their first steps are claimed by the same commit.
+    pub async fn start(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Start(tasks, reply)).await.map_err(|_| HandleError::Stopped)?;
+        answer.await.map_err(|_| HandleError::Stopped)?
+    }
+
+    /// Waits until the task is settled, and says how.
+    pub async fn settled(&self, task: TaskId) -> Result<TaskState, HandleError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Settled(task, reply)).await.map_err(|_| HandleError::Stopped)?;
+        // Asked for after the pump was told to report: a change between the two is seen by one of them.
+        let states = self.store.task_states(&[task]).await?;
+        let (_, state) = states.first().ok_or(HandleError::NoTask(task))?;
+        if state.is_settled() {
+            return Ok(*state);
+        }
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Running totals.
+    pub fn stats(&self) -> OrchestratorStats {
+        self.totals.read()
+    }
+}

@@ -1,0 +1,28 @@
+//! Decides which steps run where, and what their outcomes mean, in front of one database.
+//!
+//! ```text
+//!   workers ══ events ══▶ intake ──▶ gathered ─┐ while a round commits, the next one gathers
+//!   handle  ── start ───────────────▶ gathered ─┤
+//!   tick, wake ─────────────────────▶ gathered ─┴─▶ round: outcomes in, dependants released, tasks settled, steps claimed
+//!                                                    │ one transaction, one commit
+//!   workers ◀══ ack, resend, cancel, batch ══════════┴─▶ whoever waits for a task
+//! ```
+//!
+//! The pump owns the connections and what is gathered; a round owns the transaction. Nothing is acknowledged and no batch
+//! leaves before its commit. This crate knows no SQL, no socket and no WebAssembly.
+
+mod book;
+pub mod catalog;
+mod handle;
+pub mod operator;
+mod options;
+mod plans;
+mod pump;
+mod round;
+mod session;
+mod stats;
+
+pub use handle::{HandleError, OrchestratorHandle};
+pub use options::{OrchestratorOptions, Random};
+pub use pump::{Orchestrator, OrchestratorError};
+pub use stats::OrchestratorStats;

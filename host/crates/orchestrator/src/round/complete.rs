@@ -1,0 +1,110 @@
+//! The second half of the dual result protocol: closing lists against what was reported.
+
+use std::collections::HashMap;
+
+use stepwright_store::{BatchEnd, NewNote, NoteKind, StoreError};
+use stepwright_transport::wire::BatchCompletion;
+use stepwright_workflow::reconcile::{Reconciled, Reported, reconcile};
+use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, WorkerId};
+
+use super::outcomes::note;
+use super::Work;
+use crate::book::BookEntry;
+
+impl Work<'_> {
+    /// Reconciles the completions that came, and those that waited for outcomes which came now.
+    pub(super) async fn completions(&mut self, came: &[(WorkerId, BatchCompletion)]) -> Result<(), StoreError> {
+        let mut lists: HashMap<BatchId, (WorkerId, Vec<Reported>)> = HashMap::new();
+        for (key, _) in &self.reported {
+            let waiting = self.book.get(key.batch).and_then(|entry| Some((entry.worker, entry.waiting.as_ref()?)));
+            if let Some((worker, (listed, _))) = waiting {
+                lists.entry(key.batch).or_insert_with(|| (worker, listed.clone()));
+            }
+        }
+        for (worker, completion) in came {
+            let listed = completion.summaries.iter();
+            let listed = listed.map(|line| Reported { step: line.step, attempt: line.attempt, digest: line.digest });
+            lists.insert(completion.batch, (*worker, listed.collect()));
+        }
+        // What was reported in this very round, by batch: the book learns of it only after the commit.
+        let mut now: HashMap<BatchId, HashMap<(StepId, u32), Digest>> = HashMap::new();
+        if !lists.is_empty() {
+            for (key, digest) in &self.reported {
+                now.entry(key.batch).or_default().entry((key.step, key.attempt)).or_insert(*digest);
+            }
+        }
+        for (batch, (worker, listed)) in lists {
+            self.completion(batch, worker, listed, now.remove(&batch).unwrap_or_default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn completion(
+        &mut self,
+        batch: BatchId,
+        worker: WorkerId,
+        listed: Vec<Reported>,
+        now: HashMap<(StepId, u32), Digest>,
+    ) -> Result<(), StoreError> {
+        let Some(mut entry) = self.held(batch).await? else {
+            // Closed as lost, or never made: the worker may forget it.
+            self.note_batch(batch, NoteKind::Late, "a completion came for a batch that is not open".to_owned());
+            self.out.reconciled.push((worker, batch));
+            return Ok(());
+        };
+        for (key, digest) in now {
+            if let Some(reported) = entry.steps.get_mut(&key) {
+                reported.get_or_insert(digest);
+            }
+        }
+        let result = reconcile(&entry.steps, &listed);
+        if !result.missing.is_empty() {
+            let key = |(step, attempt)| AttemptKey { step, attempt, batch };
+            self.out.resend.extend(result.missing.iter().map(|missing| (worker, key(*missing))));
+            if self.book.get(batch).is_none() {
+                self.opened.push((batch, entry));
+            }
+            self.waiting.push((batch, listed));
+            return Ok(());
+        }
+        self.close(batch, worker, &result).await
+    }
+
+    async fn close(&mut self, batch: BatchId, worker: WorkerId, result: &Reconciled) -> Result<(), StoreError> {
+        let key = |(step, attempt): (StepId, u32)| AttemptKey { step, attempt, batch };
+        let unlisted: Vec<AttemptKey> = result.unlisted.iter().map(|pair| key(*pair)).collect();
+        self.lose(&unlisted, "its worker ended the batch without it").await?;
+        for pair in &result.different {
+            let detail = "the completion lists another outcome than the one that was recorded, which stands";
+            self.notes.push(note(key(*pair), NoteKind::Discrepancy, detail.to_owned()));
+        }
+        for (step, attempt) in &result.foreign {
+            let detail = format!("the completion lists attempt {attempt} of step {step}, which is not in the batch");
+            self.note_batch(batch, NoteKind::Discrepancy, detail);
+        }
+        let discrepancies = result.different.len() + result.foreign.len() + result.unlisted.len();
+        self.out.counts.discrepancies += discrepancies;
+        self.closed.push((batch, if discrepancies == 0 { BatchEnd::Reconciled } else { BatchEnd::Discrepancy }));
+        self.out.reconciled.push((worker, batch));
+        Ok(())
+    }
+
+    /// The open batch, from the book or, after a restart, from the ledger.
+    pub(super) async fn held(&mut self, batch: BatchId) -> Result<Option<BookEntry>, StoreError> {
+        if let Some(entry) = self.book.get(batch) {
+            return Ok(Some(entry.clone()));
+        }
+        let Some(open) = self.tx.batch(batch).await?.filter(|open| open.end.is_none()) else { return Ok(None) };
+        let keys: Vec<AttemptKey> =
+            open.steps.iter().map(|(step, attempt)| AttemptKey { step: *step, attempt: *attempt, batch }).collect();
+        let mut steps: HashMap<(StepId, u32), Option<Digest>> = open.steps.iter().map(|pair| (*pair, None)).collect();
+        for (key, digest) in self.tx.recorded(&keys).await? {
+            steps.insert((key.step, key.attempt), digest);
+        }
+        Ok(Some(BookEntry { worker: open.worker, steps, waiting: None }))
+    }
+
+    fn note_batch(&mut self, batch: BatchId, kind: NoteKind, detail: String) {
+        self.notes.push(NewNote { step: None, task: None, batch: Some(batch), attempt: None, kind, detail });
+    }
+}

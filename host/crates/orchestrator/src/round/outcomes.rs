@@ -1,0 +1,189 @@
+//! What reported outcomes and lost leases do to their steps.
+
+use stepwright_store::{
+    AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, LeasedStep, NewNote, NoteKind, StoreError,
+};
+use stepwright_transport::wire::StepOutcome;
+use stepwright_workflow::step::{self, StepEvent, StepState};
+use stepwright_workflow::{
+    AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId,
+};
+use std::collections::{HashMap, HashSet};
+
+use super::{RoundInput, Work, earlier};
+
+impl Work<'_> {
+    /// Applies each outcome whose lease still stands; the others are late or duplicates, and change nothing.
+    pub(super) async fn outcomes(&mut self, outcomes: &[(BatchId, StepOutcome)]) -> Result<(), StoreError> {
+        let rubbish = Failure::new(FailureClass::Retryable, "its worker reported neither an output nor an error");
+        let (mut completed, mut failed) = (Vec::new(), Vec::new());
+        for (batch, outcome) in outcomes {
+            let key = AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch };
+            self.out.acknowledged.push(key);
+            self.reported.push((key, outcome.digest));
+            match (&outcome.output, &outcome.error) {
+                (Some(output), None) => {
+                    completed.push(CompletedAttempt { key, output: output.clone(), line: line(outcome) });
+                }
+                (_, error) => failed.push((key, error.as_ref().unwrap_or(&rubbish), outcome)),
+            }
+        }
+        let applied = self.tx.complete(&completed, self.now).await?;
+        self.out.counts.completed += applied.len();
+        let hits = self.failed(&failed).await?;
+        let applied: HashSet<AttemptKey> = self.finish(&applied).await?.into_iter().chain(hits).collect();
+        if applied.len() < outcomes.len() {
+            self.unapplied(outcomes, &applied).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes what follows from steps that finished well.
+    pub(super) async fn finish(&mut self, applied: &[(AttemptKey, PlanId)]) -> Result<Vec<AttemptKey>, StoreError> {
+        let mut keys = Vec::with_capacity(applied.len());
+        for (key, plan) in applied {
+            let entry = self.plans.get(&mut *self.tx, *plan).await?;
+            let task = key.step.task();
+            let children = entry.graph.children(key.step.position());
+            let children: Vec<StepId> = children.iter().map(|child| StepId::new(task, *child)).collect();
+            for child in &children {
+                *self.parents_finished.entry(*child).or_default() += 1;
+            }
+            self.finished.push((key.step, children));
+            keys.push(*key);
+        }
+        Ok(keys)
+    }
+
+    async fn failed(&mut self, failed: &[(AttemptKey, &Failure, &StepOutcome)]) -> Result<Vec<AttemptKey>, StoreError> {
+        let keys: Vec<AttemptKey> = failed.iter().map(|(key, ..)| *key).collect();
+        let leased = self.tx.leased(&keys).await?;
+        let by_key: HashMap<AttemptKey, _> = failed.iter().map(|(key, failure, outcome)| (*key, (*failure, *outcome))).collect();
+        let mut ended = Vec::with_capacity(leased.len());
+        for standing in leased {
+            let Some(&(failure, outcome)) = by_key.get(&standing.key) else { continue };
+            let event = StepEvent::Failed { failure, random: (self.random)() as u32 };
+            ended.push(self.end(standing, &event, AttemptStatus::Failed, failure.clone(), line(outcome)).await?);
+        }
+        let applied = self.tx.end(&ended, self.now).await?;
+        self.out.counts.failed += applied.len();
+        Ok(applied)
+    }
+
+    /// Decides what the end of an attempt does to its step.
+    pub(super) async fn end(
+        &mut self,
+        leased: LeasedStep,
+        event: &StepEvent<'_>,
+        status: AttemptStatus,
+        failure: Failure,
+        line: AttemptLine,
+    ) -> Result<EndedAttempt, StoreError> {
+        let entry = self.plans.get(&mut *self.tx, leased.plan).await?;
+        let retry = entry.step(leased.key.step)?.retry;
+        let moved = step::next(leased.standing, &retry, event)
+            .map_err(|illegal| StoreError::Inconsistent(format!("step {}: {illegal}", leased.key.step)))?;
+        let ready_at = moved.delay.filter(|delay| !delay.is_zero()).map(|delay| self.now.after(delay));
+        if moved.to.state == StepState::Ready {
+            self.ready |= ready_at.is_none();
+            self.out.next_ready_at = earlier(self.out.next_ready_at, ready_at);
+            self.out.counts.retries += 1;
+        } else {
+            self.touched.insert(leased.key.step.task());
+        }
+        // Where losses end as poisoned, that is what the step shows.
+        let failure = moved.failure.unwrap_or(failure);
+        Ok(EndedAttempt { key: leased.key, to: moved.to, ready_at, status, failure, line })
+    }
+
+    async fn unapplied(
+        &mut self,
+        outcomes: &[(BatchId, StepOutcome)],
+        applied: &HashSet<AttemptKey>,
+    ) -> Result<(), StoreError> {
+        let missed: Vec<(AttemptKey, &StepOutcome)> = outcomes
+            .iter()
+            .map(|(batch, outcome)| (AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch }, outcome))
+            .filter(|(key, _)| !applied.contains(key))
+            .collect();
+        let keys: Vec<AttemptKey> = missed.iter().map(|(key, _)| *key).collect();
+        let recorded: HashMap<AttemptKey, _> = self.tx.recorded(&keys).await?.into_iter().collect();
+        for (key, outcome) in missed {
+            let (kind, detail) = match recorded.get(&key) {
+                Some(Some(digest)) if *digest == outcome.digest => {
+                    self.out.counts.duplicate += 1;
+                    (NoteKind::Duplicate, "the same outcome came again".to_owned())
+                }
+                Some(Some(digest)) => {
+                    self.out.counts.discrepancies += 1;
+                    let detail = format!("recorded {digest}, then came {}: the recorded outcome stands", outcome.digest);
+                    (NoteKind::Discrepancy, detail)
+                }
+                _ => {
+                    self.out.counts.late += 1;
+                    let status = if outcome.output.is_some() { "completed" } else { "failed" };
+                    (NoteKind::Late, format!("an outcome '{status}' came after its lease had ended"))
+                }
+            };
+            self.notes.push(note(key, kind, detail));
+        }
+        Ok(())
+    }
+
+    /// Ends the leases that were lost: of workers that are gone, and of batches that their worker forgot.
+    pub(super) async fn losses(&mut self, input: &RoundInput) -> Result<(), StoreError> {
+        let mut lost = input.overdue.clone();
+        for batch in &input.lost {
+            if let Some(open) = self.tx.batch(*batch).await?.filter(|open| open.end.is_none()) {
+                self.lose_batch(open, &mut lost);
+            }
+        }
+        for worker in self.out.gone.clone() {
+            for open in self.tx.open_batches(worker).await? {
+                self.lose_batch(open, &mut lost);
+            }
+        }
+        self.lose(&lost, "its worker no longer holds it").await
+    }
+
+    pub(super) fn lose_batch(&mut self, open: stepwright_store::OpenBatch, lost: &mut Vec<AttemptKey>) {
+        let batch = open.batch;
+        lost.extend(open.steps.into_iter().map(|(step, attempt)| AttemptKey { step, attempt, batch }));
+        self.closed.push((batch, stepwright_store::BatchEnd::Lost));
+        self.out.lost.push(batch);
+    }
+
+    /// Ends the leases of these attempts as lost, where they still stand.
+    pub(super) async fn lose(&mut self, lost: &[AttemptKey], why: &str) -> Result<(), StoreError> {
+        let mut ended = Vec::new();
+        for leased in self.tx.leased(lost).await? {
+            let failure = Failure::new(FailureClass::Lost, format!("the attempt was lost: {why}"));
+            let line = AttemptLine::default();
+            ended.push(self.end(leased, &StepEvent::Lost, AttemptStatus::Lost, failure, line).await?);
+        }
+        self.out.counts.lost += self.tx.end(&ended, self.now).await?.len();
+        Ok(())
+    }
+}
+
+pub(super) fn note(key: AttemptKey, kind: NoteKind, detail: String) -> NewNote {
+    NewNote {
+        step: Some(key.step),
+        task: Some(key.step.task()),
+        batch: Some(key.batch),
+        attempt: Some(key.attempt),
+        kind,
+        detail,
+    }
+}
+
+fn line(outcome: &StepOutcome) -> AttemptLine {
+    AttemptLine {
+        digest: Some(outcome.digest),
+        started_at: Some(outcome.started_at),
+        execution_us: outcome.execution_us,
+        cpu_us: outcome.receipt.cpu_us,
+        memory_bytes_peak: outcome.receipt.memory_bytes_peak,
+        log: (!outcome.log.is_empty()).then(|| Payload::of(&outcome.log).ok()).flatten(),
+    }
+}

@@ -1,0 +1,80 @@
+//! Workers that come, stay and go.
+
+use stepwright_store::{NewWorker, StoreError, WorkerState};
+use stepwright_transport::wire::Hello;
+use stepwright_workflow::{BatchId, StepId, Timestamp, WorkerId};
+
+use super::{RoundInput, Work};
+
+impl Work<'_> {
+    pub(super) async fn workers(&mut self, input: &RoundInput) -> Result<(), StoreError> {
+        let lease_until = self.now.after(self.options.lease());
+        let mut leaving = input.leaves.clone();
+        if input.look.expired {
+            for worker in self.tx.expired(self.now).await? {
+                if input.alive.contains(&worker) {
+                    self.renew(&[worker], lease_until).await?;
+                } else {
+                    leaving.push((worker, WorkerState::Lost));
+                }
+            }
+        }
+        self.tx.leave(&leaving, self.now).await?;
+        self.out.gone.extend(leaving.iter().map(|(worker, _)| *worker));
+        let (ordinary, shortened): (Vec<_>, Vec<_>) = input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
+        let ordinary: Vec<WorkerId> = ordinary.into_iter().map(|(worker, _)| worker).collect();
+        self.renew(&ordinary, lease_until).await?;
+        for (worker, until) in shortened {
+            self.renew(&[worker], until).await?;
+        }
+        for (connection, hello) in &input.joins {
+            let worker = self.join(hello, lease_until).await?;
+            let kept = self.kept(worker, hello).await?;
+            self.out.joined.push((*connection, hello.clone(), worker, lease_until, kept));
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self, workers: &[WorkerId], until: Timestamp) -> Result<(), StoreError> {
+        if workers.is_empty() {
+            return Ok(());
+        }
+        let renewed = self.tx.renew(workers, until, self.now).await?;
+        self.out.renewed.extend(renewed.into_iter().map(|worker| (worker, until)));
+        Ok(())
+    }
+
+    async fn join(&mut self, hello: &Hello, lease_until: Timestamp) -> Result<WorkerId, StoreError> {
+        let worker = NewWorker {
+            name: hello.name.clone(),
+            incarnation: hello.incarnation.clone(),
+            host: hello.host.clone(),
+            pid: hello.pid,
+            slots: hello.slots,
+        };
+        self.tx.join(&worker, lease_until, self.now).await
+    }
+
+    /// Which of the held batches are still the worker's; open ones that it does not hold are lost.
+    async fn kept(&mut self, worker: WorkerId, hello: &Hello) -> Result<Vec<(BatchId, Vec<(StepId, u32)>)>, StoreError> {
+        let mut kept = Vec::new();
+        let mut forgotten = Vec::new();
+        for open in self.tx.open_batches(worker).await? {
+            let promised = hello.held.contains(&open.batch)
+                || hello.unacknowledged.iter().any(|key| key.batch == open.batch);
+            if !promised {
+                self.lose_batch(open, &mut forgotten);
+                continue;
+            }
+            if let Some(entry) = self.held(open.batch).await? {
+                let unreported = entry.steps.iter().filter(|(_, digest)| digest.is_none());
+                kept.push((open.batch, unreported.map(|(pair, _)| *pair).collect()));
+                if self.book.get(open.batch).is_none() {
+                    self.opened.push((open.batch, entry));
+                }
+            }
+        }
+        self.lose(&forgotten, "its worker came back without it").await?;
+        Ok(kept)
+    }
+}

@@ -1,0 +1,162 @@
+//! The workers as the pump sees them: who is connected, what each holds, and what it has room for.
+
+use std::collections::{BTreeMap, HashMap};
+
+use stepwright_transport::port::ConnectionId;
+use stepwright_transport::wire::Hello;
+use stepwright_workflow::batch::Room;
+use stepwright_workflow::{AttemptKey, BatchId, StepId, Timestamp, WorkerId};
+
+/// A batch that a worker was sent.
+#[derive(Debug)]
+pub(crate) struct HeldBatch {
+    pub(crate) sent_at: Timestamp,
+    /// When it must have ended, whatever the worker says.
+    pub(crate) deadline: Timestamp,
+    /// Heartbeats in a row that did not list it.
+    pub(crate) unlisted: u32,
+    /// Attempts without an outcome, with their weight in bytes.
+    pub(crate) outstanding: HashMap<(StepId, u32), usize>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) name: String,
+    pub(crate) slots: u32,
+    credit: usize,
+    credit_bytes: usize,
+    pub(crate) draining: bool,
+    pub(crate) heard_at: Timestamp,
+    pub(crate) lease_until: Timestamp,
+    pub(crate) batches: BTreeMap<BatchId, HeldBatch>,
+    steps: usize,
+    bytes: usize,
+}
+
+impl Session {
+    pub(crate) fn new(connection: ConnectionId, hello: &Hello, now: Timestamp, lease_until: Timestamp) -> Self {
+        Self {
+            connection: Some(connection),
+            name: hello.name.clone(),
+            slots: hello.slots.max(1),
+            credit: if hello.serves.wasm { hello.credit as usize } else { 0 },
+            credit_bytes: usize::try_from(hello.credit_bytes).unwrap_or(usize::MAX),
+            draining: false,
+            heard_at: now,
+            lease_until,
+            batches: BTreeMap::new(),
+            steps: 0,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn load(&self) -> usize {
+        self.steps
+    }
+
+    pub(crate) fn hold(&mut self, batch: BatchId, held: HeldBatch) {
+        self.steps += held.outstanding.len();
+        self.bytes += held.outstanding.values().sum::<usize>();
+        self.batches.insert(batch, held);
+    }
+
+    pub(crate) fn forget(&mut self, batch: BatchId) {
+        if let Some(held) = self.batches.remove(&batch) {
+            self.steps -= held.outstanding.len();
+            self.bytes -= held.outstanding.values().sum::<usize>();
+        }
+    }
+
+    /// Frees the place of an attempt whose outcome came; a second outcome frees nothing.
+    pub(crate) fn ended(&mut self, key: AttemptKey) {
+        let batch = self.batches.get_mut(&key.batch);
+        if let Some(bytes) = batch.and_then(|held| held.outstanding.remove(&(key.step, key.attempt))) {
+            self.steps -= 1;
+            self.bytes -= bytes;
+        }
+    }
+
+    /// Compares a heartbeat with what was sent. A batch is lost once two heartbeats in a row do not list it: the first may
+    /// have been on its way when the batch was sent.
+    pub(crate) fn compare(&mut self, listed: &[BatchId]) -> Vec<BatchId> {
+        let listed: std::collections::HashSet<BatchId> = listed.iter().copied().collect();
+        let mut lost = Vec::new();
+        for (batch, held) in &mut self.batches {
+            held.unlisted = if listed.contains(batch) { 0 } else { held.unlisted + 1 };
+            if held.unlisted >= 2 {
+                lost.push(*batch);
+            }
+        }
+        lost
+    }
+
+    pub(crate) fn room(&self, worker: WorkerId) -> Option<Room> {
+        let steps = self.credit.saturating_sub(self.steps);
+        (self.connection.is_some() && !self.draining && steps > 0).then(|| Room {
+            worker,
+            steps,
+            bytes: self.credit_bytes.saturating_sub(self.bytes),
+            load: self.steps,
+        })
+    }
+}
+
+/// Every worker that joined and was not declared lost.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    by_worker: BTreeMap<WorkerId, Session>,
+    by_connection: HashMap<ConnectionId, WorkerId>,
+}
+
+impl Sessions {
+    pub(crate) fn join(&mut self, worker: WorkerId, session: Session) {
+        if let Some(connection) = session.connection {
+            self.by_connection.insert(connection, worker);
+        }
+        if let Some(Session { connection: Some(old), .. }) = self.by_worker.insert(worker, session) {
+            self.by_connection.remove(&old);
+        }
+    }
+
+    pub(crate) fn worker(&self, connection: ConnectionId) -> Option<WorkerId> {
+        self.by_connection.get(&connection).copied()
+    }
+
+    pub(crate) fn get_mut(&mut self, worker: WorkerId) -> Option<&mut Session> {
+        self.by_worker.get_mut(&worker)
+    }
+
+    pub(crate) fn get(&self, worker: WorkerId) -> Option<&Session> {
+        self.by_worker.get(&worker)
+    }
+
+    /// The connection broke; the session stays, since the worker may come back with its outcomes.
+    pub(crate) fn disconnected(&mut self, connection: ConnectionId) -> Option<WorkerId> {
+        let worker = self.by_connection.remove(&connection)?;
+        if let Some(session) = self.by_worker.get_mut(&worker) {
+            session.connection = None;
+        }
+        Some(worker)
+    }
+
+    pub(crate) fn remove(&mut self, worker: WorkerId) -> Option<Session> {
+        let session = self.by_worker.remove(&worker)?;
+        if let Some(connection) = session.connection {
+            self.by_connection.remove(&connection);
+        }
+        Some(session)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Session)> {
+        self.by_worker.iter().map(|(worker, session)| (*worker, session))
+    }
+
+    pub(crate) fn rooms(&self) -> Vec<Room> {
+        self.iter().filter_map(|(worker, session)| session.room(worker)).collect()
+    }
+
+    pub(crate) fn holder(&self, batch: BatchId) -> Option<WorkerId> {
+        self.iter().find(|(_, session)| session.batches.contains_key(&batch)).map(|(worker, _)| worker)
+    }
+}
