@@ -1,0 +1,41 @@
+//! The engine's errors, sorted by what a caller can do about them.
+
+use std::path::Path;
+
+use stepwright_store::StoreError;
+
+use crate::store::BUSY_MS;
+
+/// `SQLITE_BUSY` and `SQLITE_LOCKED` with their extended codes.
+fn is_busy(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+}
+
+/// Turns an engine's error into the store's.
+pub(crate) fn engine(what: &'static str) -> impl FnOnce(sqlx::Error) -> StoreError {
+    move |error| match &error {
+        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| is_busy(&code)) => {
+            StoreError::Busy { waited_ms: BUSY_MS }
+        }
+        sqlx::Error::PoolTimedOut => StoreError::Busy { waited_ms: BUSY_MS },
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            StoreError::Unavailable { what: format!("failed to {what}"), reason: "the store is closed".to_owned() }
+        }
+        // Disk full, disk error, and a file that was replaced: nothing about the content, and it may pass.
+        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| passing(&code)) => StoreError::Unavailable {
+            what: format!("failed to {what}"),
+            reason: format!("{}; is the disk full or gone?", inner.message()),
+        },
+        _ => StoreError::Engine { what, source: Box::new(error) },
+    }
+}
+
+/// `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`.
+fn passing(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 10 | 13 | 14))
+}
+
+/// A database file that cannot be used, and what to do about it.
+pub(crate) fn unavailable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable { what: format!("failed to open the database {}", path.display()), reason: reason.to_string() }
+}

@@ -1,0 +1,398 @@
+//! One write transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::{Sqlite, Transaction};
+use stepwright_store::{
+    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker, OpenBatch,
+    ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput, WorkerState,
+};
+use stepwright_workflow::step::{StepStanding, StepState};
+use stepwright_workflow::task::{StepCounts, TaskState};
+use stepwright_workflow::{AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
+
+use crate::encode;
+use crate::error::engine;
+use crate::rows::{BatchRow, digest, json, number, parsed, payload};
+use crate::store::{Counters, SqliteStore};
+
+/// Dropping it without [`Round::commit`] rolls everything back.
+pub(crate) struct SqliteRound {
+    tx: Transaction<'static, Sqlite>,
+    counters: Arc<Counters>,
+}
+
+/// Runs a checked query inside the round and counts it.
+macro_rules! run {
+    ($self:ident, $what:literal, $method:ident, $($query:tt)*) => {{
+        $self.counters.statement();
+        sqlx::query_file!($($query)*).$method(&mut *$self.tx).await.map_err(engine($what))?
+    }};
+}
+
+impl SqliteRound {
+    pub(crate) async fn begin(store: &SqliteStore) -> Result<Self> {
+        // Taking the write lock at once: a read that is followed by a write could otherwise fail half-way.
+        let tx = store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(engine("begin a transaction"))?;
+        Ok(Self { tx, counters: store.counters.clone() })
+    }
+
+    async fn last_id(&mut self, table: &str) -> Result<i64> {
+        Ok(run!(self, "number new rows", fetch_one, "queries/last_id.sql", table).last)
+    }
+
+    /// Earlier tasks with the same idempotency key, by index.
+    async fn known(&mut self, tasks: &[NewTask]) -> Result<HashMap<usize, TaskId>> {
+        if tasks.iter().all(|task| task.idempotency_key.is_none()) {
+            return Ok(HashMap::new());
+        }
+        let keys = encode::array(tasks.iter().map(|task| (&task.namespace, &task.template, &task.idempotency_key)))?;
+        let rows = run!(self, "look for idempotency keys", fetch_all, "queries/tasks_with_keys.sql", keys);
+        rows.into_iter().map(|row| Ok((number("json_each.key", row.at)?, TaskId(row.id)))).collect()
+    }
+
+    async fn insert(&mut self, tasks: &[(TaskId, &NewTask)], now: Timestamp) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let mut rows = Vec::with_capacity(tasks.len());
+        for (id, task) in tasks {
+            let NewTask { plan, namespace, template, parents, context, tags, priority, idempotency_key } = task;
+            let tags = encode::text(tags)?;
+            let parents = parents.as_ref();
+            rows.push((id, plan, namespace, template, priority, idempotency_key, context.as_str(), tags, parents));
+        }
+        let rows = encode::array(rows)?;
+        run!(self, "create tasks", execute, "queries/tasks_insert.sql", rows, now.0);
+        run!(self, "store contexts", execute, "queries/task_inputs_insert.sql", rows);
+        run!(self, "create steps", execute, "queries/steps_insert.sql", rows);
+        Ok(())
+    }
+}
+
+fn key(step: i64, attempt: i64, batch: i64) -> Result<AttemptKey> {
+    Ok(AttemptKey { step: StepId(step), attempt: number("steps.attempt", attempt)?, batch: BatchId(batch) })
+}
+
+#[async_trait]
+impl Round for SqliteRound {
+    async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.known(tasks).await?;
+        let mut next = self.last_id("tasks").await?;
+        let mut keys: HashMap<(&str, &str, &str), TaskId> = HashMap::new();
+        let mut created = Vec::with_capacity(tasks.len());
+        let mut new = Vec::with_capacity(tasks.len());
+        for (at, task) in tasks.iter().enumerate() {
+            let key = task.idempotency_key.as_deref().map(|key| (task.namespace.as_str(), task.template.as_str(), key));
+            let earlier = known.get(&at).or_else(|| keys.get(&key?)).copied();
+            if let Some(task) = earlier {
+                created.push(Created { task, existing: true });
+                continue;
+            }
+            next += 1;
+            let id = TaskId(next);
+            if let Some(key) = key {
+                keys.insert(key, id);
+            }
+            new.push((id, task));
+            created.push(Created { task: id, existing: false });
+        }
+        self.insert(&new, now).await?;
+        Ok(created)
+    }
+
+    async fn complete(&mut self, attempts: &[CompletedAttempt], now: Timestamp) -> Result<Vec<(AttemptKey, PlanId)>> {
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = encode::completed(attempts)?;
+        run!(self, "record attempts", execute, "queries/complete_attempts.sql", rows, now.0);
+        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", rows);
+        moved.into_iter().map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id)))).collect()
+    }
+
+    async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "read leased steps", fetch_all, "queries/leased.sql", encode::keys(keys)?);
+        rows.into_iter()
+            .map(|row| {
+                Ok(LeasedStep {
+                    key: key(row.id, row.attempt, row.batch_id)?,
+                    plan: PlanId(row.plan_id),
+                    standing: standing(&row.state, row.failures, row.losses)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>> {
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = encode::ended(attempts)?;
+        run!(self, "record attempts", execute, "queries/end_attempts.sql", rows, now.0);
+        let moved = run!(self, "end attempts", fetch_all, "queries/end_steps.sql", rows);
+        moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+    }
+
+    async fn started(&mut self, running: &[RunningAttempt]) -> Result<()> {
+        if running.is_empty() {
+            return Ok(());
+        }
+        let rows = encode::array(running.iter().map(|RunningAttempt { key, fraction, note }| {
+            (key.step, key.attempt, key.batch, fraction, note)
+        }))?;
+        run!(self, "mark running steps", execute, "queries/started.sql", rows);
+        Ok(())
+    }
+
+    async fn recorded(&mut self, keys: &[AttemptKey]) -> Result<Vec<(AttemptKey, Option<Digest>)>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "read the ledger", fetch_all, "queries/recorded.sql", encode::keys(keys)?);
+        rows.into_iter()
+            .map(|row| {
+                let reported = row.digest.map(|bytes| digest("attempts.digest", &bytes)).transpose()?;
+                Ok((key(row.step_id, row.attempt, row.batch_id)?, reported))
+            })
+            .collect()
+    }
+
+    async fn release(&mut self, parents_finished: &[(StepId, u32)]) -> Result<Vec<StepId>> {
+        if parents_finished.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = encode::array(parents_finished)?;
+        let moved = run!(self, "release dependants", fetch_all, "queries/release.sql", rows);
+        Ok(moved.into_iter().filter(|row| row.state == StepState::Ready.as_str()).map(|row| StepId(row.id)).collect())
+    }
+
+    async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "count steps", fetch_all, "queries/count_steps.sql", encode::array(tasks)?);
+        rows.into_iter()
+            .map(|row| {
+                let count = |value| number("count of steps", value);
+                let counts = StepCounts {
+                    pending: count(row.pending)?,
+                    active: count(row.active)?,
+                    error: count(row.error)?,
+                    finished_well: count(row.finished_well)?,
+                };
+                Ok((TaskId(row.id), parsed("tasks.state", &row.state)?, counts))
+            })
+            .collect()
+    }
+
+    async fn settle(&mut self, tasks: &[(TaskId, TaskState, TaskState)], now: Timestamp) -> Result<()> {
+        if !tasks.is_empty() {
+            run!(self, "settle tasks", execute, "queries/settle.sql", encode::array(tasks)?, now.0);
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)> {
+        let woken = run!(self, "wake waiting steps", execute, "queries/wake.sql", now.0).rows_affected();
+        let next = run!(self, "find the next retry time", fetch_one, "queries/next_ready_at.sql").ready_at;
+        Ok((woken, next.map(Timestamp)))
+    }
+
+    async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = run!(self, "find claimable steps", fetch_all, "queries/claimable.sql", limit);
+        rows.into_iter()
+            .map(|row| {
+                let attempt = number("steps.attempt", row.attempt)?;
+                Ok(ReadyStep { step: StepId(row.id), plan: PlanId(row.plan_id), attempt })
+            })
+            .collect()
+    }
+
+    async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "read contexts", fetch_all, "queries/inputs.sql", encode::array(tasks)?);
+        rows.into_iter()
+            .map(|row| {
+                Ok(TaskInput {
+                    task: TaskId(row.task_id),
+                    context: payload("task_inputs.context", row.context)?,
+                    tags: json("task_inputs.tags", &row.tags)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn outputs(&mut self, steps: &[StepId]) -> Result<Vec<(StepId, Payload)>> {
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "read outputs", fetch_all, "queries/outputs.sql", encode::array(steps)?);
+        rows.into_iter().map(|row| Ok((StepId(row.id), payload("steps.output", row.output)?))).collect()
+    }
+
+    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
+        if batches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<BatchId> = (self.last_id("batches").await? + 1..).take(batches.len()).map(BatchId).collect();
+        let rows = encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
+        run!(self, "make batches", execute, "queries/batches_insert.sql", rows, now.0);
+        let leased = run!(self, "lease steps", execute, "queries/lease_steps.sql", rows).rows_affected();
+        let wanted = batches.iter().map(|batch| batch.steps.len() as u64).sum::<u64>();
+        if leased != wanted {
+            return Err(StoreError::Inconsistent(format!("{wanted} steps were claimable, but {leased} could be leased")));
+        }
+        let first = batches.iter().flat_map(|batch| &batch.steps).filter(|(_, attempt)| *attempt == 1);
+        let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
+        tasks.dedup();
+        if !tasks.is_empty() {
+            run!(self, "start tasks", execute, "queries/lease_tasks.sql", encode::array(&tasks)?, now.0);
+        }
+        Ok(ids)
+    }
+
+    async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
+        self.counters.statement();
+        let rows = sqlx::query_file_as!(BatchRow, "queries/open_batches.sql", worker.0).fetch_all(&mut *self.tx).await;
+        rows.map_err(engine("read a worker's batches"))?.into_iter().map(BatchRow::open).collect()
+    }
+
+    async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>> {
+        self.counters.statement();
+        let row = sqlx::query_file_as!(BatchRow, "queries/batch.sql", id.0).fetch_optional(&mut *self.tx).await;
+        row.map_err(engine("read a batch"))?.map(BatchRow::open).transpose()
+    }
+
+    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
+        if !batches.is_empty() {
+            let rows = encode::array(batches.iter().map(|(batch, end)| (batch, end.as_str())))?;
+            run!(self, "close batches", execute, "queries/close_batches.sql", rows, now.0);
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()> {
+        if !notes.is_empty() {
+            let rows = encode::array(notes.iter().map(|NewNote { step, task, batch, attempt, kind, detail }| {
+                (task, step, batch, attempt, kind.as_str(), detail)
+            }))?;
+            run!(self, "write notes", execute, "queries/notes_insert.sql", rows, now.0);
+        }
+        Ok(())
+    }
+
+    async fn take_cancelled(&mut self) -> Result<Vec<AttemptKey>> {
+        let rows = run!(self, "find attempts to stop", fetch_all, "queries/to_stop.sql");
+        if !rows.is_empty() {
+            run!(self, "mark attempts as told to stop", execute, "queries/told_to_stop.sql");
+        }
+        rows.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+    }
+
+    async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
+        let NewWorker { name, incarnation, host, pid, slots } = worker;
+        let row = run!(
+            self,
+            "register a worker",
+            fetch_one,
+            "queries/worker_join.sql",
+            name,
+            incarnation,
+            host,
+            pid,
+            slots,
+            lease_until.0,
+            now.0
+        );
+        Ok(WorkerId(row.id))
+    }
+
+    async fn renew(&mut self, workers: &[WorkerId], lease_until: Timestamp, now: Timestamp) -> Result<Vec<WorkerId>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = encode::array(workers)?;
+        let rows = run!(self, "renew leases", fetch_all, "queries/workers_renew.sql", ids, lease_until.0, now.0);
+        Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
+    }
+
+    async fn leave(&mut self, workers: &[(WorkerId, WorkerState)], now: Timestamp) -> Result<()> {
+        if !workers.is_empty() {
+            let rows = encode::array(workers.iter().map(|(worker, state)| (worker, state.as_str())))?;
+            run!(self, "end workers", execute, "queries/workers_leave.sql", rows, now.0);
+        }
+        Ok(())
+    }
+
+    async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
+        let rows = run!(self, "find ended leases", fetch_all, "queries/workers_expired.sql", now.0);
+        Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
+    }
+
+    async fn joined(&mut self) -> Result<Vec<(WorkerId, Timestamp)>> {
+        let rows = run!(self, "find joined workers", fetch_all, "queries/workers_joined.sql");
+        Ok(rows.into_iter().map(|row| (WorkerId(row.id), Timestamp(row.lease_until))).collect())
+    }
+
+    async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>> {
+        let first = StepId::new(task, 0).0;
+        let rows = run!(self, "read a task's steps", fetch_all, "queries/steps_of_task.sql", first);
+        rows.into_iter()
+            .map(|row| {
+                Ok(StepRow {
+                    step: StepId(row.id),
+                    standing: standing(&row.state, row.failures, row.losses)?,
+                    attempt: number("steps.attempt", row.attempt)?,
+                    pending_parents: number("steps.pending_parents", row.pending_parents)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
+        let row = run!(self, "read a plan", fetch_optional, "queries/plan.sql", id.0);
+        row.map(|row| json("plans.content", &row.content)).transpose()
+    }
+
+    async fn task(&mut self, task: TaskId) -> Result<Option<(PlanId, TaskState)>> {
+        let row = run!(self, "read a task", fetch_optional, "queries/task_state.sql", task.0);
+        row.map(|row| Ok((PlanId(row.plan_id), parsed("tasks.state", &row.state)?))).transpose()
+    }
+
+    async fn change(&mut self, changes: &[StepChange]) -> Result<Vec<StepId>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = encode::array(changes.iter().map(|StepChange { step, from, to, output }| {
+            (step, from, to.state, to.failures, to.losses, output.as_ref().map(Payload::as_str))
+        }))?;
+        let moved = run!(self, "change steps", fetch_all, "queries/change_steps.sql", rows);
+        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.tx.commit().await.map_err(engine("commit"))?;
+        self.counters.commit();
+        Ok(())
+    }
+}
+
+fn standing(state: &str, failures: i64, losses: i64) -> Result<StepStanding> {
+    Ok(StepStanding {
+        state: parsed("steps.state", state)?,
+        failures: number("steps.failures", failures)?,
+        losses: number("steps.losses", losses)?,
+    })
+}
