@@ -1,6 +1,10 @@
-//! How an orchestrator and its workers talk: the messages, their encoding, and the two ways to carry them.
+//! The wire between orchestrator and workers: messages, their encoding, and the ports that carry them.
 //!
-//! This crate moves messages. It does not know what a batch means, and never sees the store or the executor.
+//! This crate knows nothing of the store, the executor, or what a batch means.
 
+pub mod codec;
+pub mod gate;
+pub mod local;
 pub mod port;
 pub mod wire;
+pub mod zmq;
