@@ -52,7 +52,11 @@ impl Book {
         let mut overdue = Vec::new();
         for (batch, entry) in self.0.iter().filter(|(_, entry)| late(entry)) {
             let missing = entry.steps.iter().filter(|(_, digest)| digest.is_none());
-            overdue.extend(missing.map(|((step, attempt), _)| AttemptKey { step: *step, attempt: *attempt, batch: *batch }));
+            overdue.extend(missing.map(|((step, attempt), _)| AttemptKey {
+                step: *step,
+                attempt: *attempt,
+                batch: *batch,
+            }));
         }
         overdue
     }

@@ -9,7 +9,8 @@ use semver::Version;
 use stepwright_registry::Description;
 use stepwright_store::{Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord};
 use stepwright_workflow::template::{
-    ContextProblems, ContextSchema, HandlerOffer, PluginOffer, PluginSource, ResolveProblems, Template, TemplateProblems,
+    ContextProblems, ContextSchema, HandlerOffer, PluginOffer, PluginSource, ResolveProblems, Template,
+    TemplateProblems,
 };
 use stepwright_workflow::{Payload, Plan, PlanId, Timestamp};
 
@@ -100,7 +101,11 @@ pub struct Prepared {
 
 /// Finds a template by `namespace/name`, `name`, or either with `@version`; resolves it for an environment; stores its plan.
 /// Without a version it is the one registered last.
-pub async fn prepare(store: &dyn Store, reference: &str, environment: &str) -> Result<Prepared, CatalogError> {
+pub async fn prepare(
+    store: &dyn Store,
+    reference: &str,
+    environment: &str,
+) -> Result<Prepared, CatalogError> {
     let (path, version) = match reference.split_once('@') {
         Some((path, version)) => (path, Some(version)),
         None => (reference, None),
@@ -123,8 +128,11 @@ async fn locate(store: &dyn Store, reference: &str, path: &str) -> Result<(Strin
         return Ok((namespace.to_owned(), name.to_owned()));
     }
     let known = store.templates().await?;
-    let mut namespaces: Vec<&str> =
-        known.iter().filter(|template| template.name == path).map(|template| template.namespace.as_str()).collect();
+    let mut namespaces: Vec<&str> = known
+        .iter()
+        .filter(|template| template.name == path)
+        .map(|template| template.namespace.as_str())
+        .collect();
     namespaces.dedup();
     match namespaces.as_slice() {
         [namespace] => Ok(((*namespace).to_owned(), path.to_owned())),
@@ -145,10 +153,14 @@ fn full_name(template: &TemplateRecord) -> String {
 
 impl Prepared {
     fn new(id: PlanId, plan: Plan) -> Result<Self, CatalogError> {
-        let parents = plan.steps.iter().map(|step| u32::try_from(step.parents.len()).unwrap_or(u32::MAX)).collect();
+        let parents =
+            plan.steps.iter().map(|step| u32::try_from(step.parents.len()).unwrap_or(u32::MAX)).collect();
         let schema = plan.input_schema.as_ref().map(ContextSchema::compile).transpose();
         let schema = schema.map_err(|error| {
-            StoreError::Inconsistent(format!("the input schema of plan {id} ({}) is invalid: {error}", plan.reference()))
+            StoreError::Inconsistent(format!(
+                "the input schema of plan {id} ({}) is invalid: {error}",
+                plan.reference()
+            ))
         })?;
         Ok(Self { id, plan, parents, schema })
     }
@@ -195,11 +207,15 @@ impl PluginSource for Plugins {
 
 fn offer(record: PluginRecord) -> Result<PluginOffer, StoreError> {
     let wrong = |what: &str, error: &dyn std::fmt::Display| {
-        StoreError::Inconsistent(format!("plugin {}@{} has a bad {what}: {error}", record.name, record.version))
+        StoreError::Inconsistent(format!(
+            "plugin {}@{} has a bad {what}: {error}",
+            record.name, record.version
+        ))
     };
     let version = Version::parse(&record.version).map_err(|error| wrong("version", &error))?;
     let description: Description = record.description.read().map_err(|error| wrong("description", &error))?;
-    let schema = |text: Option<String>| text.map(Payload::parse).transpose().map_err(|error| wrong("schema", &error));
+    let schema =
+        |text: Option<String>| text.map(Payload::parse).transpose().map_err(|error| wrong("schema", &error));
     let mut handlers = Vec::with_capacity(description.handlers.len());
     for handler in description.handlers {
         handlers.push(HandlerOffer {

@@ -14,8 +14,14 @@ pub(crate) const COMMANDS_MAX: usize = 1_024;
 
 pub(crate) enum Command {
     Wake,
-    Start(Vec<NewTask>, oneshot::Sender<Result<Vec<Created>, HandleError>>),
+    Start(Vec<NewTask>, StartReply),
     Settled(TaskId, oneshot::Sender<TaskState>),
+}
+
+/// Whoever asked for tasks: told when they exist, and if wanted when the first of them has settled.
+pub(crate) struct StartReply {
+    pub(crate) created: oneshot::Sender<Result<Vec<Created>, HandleError>>,
+    pub(crate) settled: Option<oneshot::Sender<TaskState>>,
 }
 
 /// Why the orchestrator did not do what was asked.
@@ -52,9 +58,24 @@ impl OrchestratorHandle {
 
     /// Creates tasks in the pump's next round, so that their first steps are claimed by the same commit.
     pub async fn start(&self, tasks: Vec<NewTask>) -> Result<Vec<Created>, HandleError> {
-        let (reply, answer) = oneshot::channel();
+        let (created, answer) = oneshot::channel();
+        let reply = StartReply { created, settled: None };
         self.commands.send(Command::Start(tasks, reply)).await.map_err(|_| HandleError::Stopped)?;
         answer.await.map_err(|_| HandleError::Stopped)?
+    }
+
+    /// Creates one task and waits until it has settled, without asking the database in between.
+    pub async fn run(&self, task: NewTask) -> Result<(Created, TaskState), HandleError> {
+        let (created, answer) = oneshot::channel();
+        let (settled, state) = oneshot::channel();
+        let reply = StartReply { created, settled: Some(settled) };
+        self.commands.send(Command::Start(vec![task], reply)).await.map_err(|_| HandleError::Stopped)?;
+        let created = answer.await.map_err(|_| HandleError::Stopped)??;
+        let first = *created.first().ok_or(HandleError::Stopped)?;
+        if first.existing {
+            return Ok((first, self.settled(first.task).await?));
+        }
+        Ok((first, state.await.map_err(|_| HandleError::Stopped)?))
     }
 
     /// Waits until the task is settled, and says how.

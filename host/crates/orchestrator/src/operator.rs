@@ -65,7 +65,12 @@ pub enum OperatorError {
 }
 
 /// Stops a task: no step is claimed any more, running ones are told to stop.
-pub async fn cancel_task(store: &dyn Store, task: TaskId, deed: &Deed, now: Timestamp) -> Result<(), OperatorError> {
+pub async fn cancel_task(
+    store: &dyn Store,
+    task: TaskId,
+    deed: &Deed,
+    now: Timestamp,
+) -> Result<(), OperatorError> {
     let mut desk = Desk::open(store, task, now).await?;
     desk.unless_final()?;
     let open = |row: &&StepRow| !row.standing.state.finished_well();
@@ -75,7 +80,12 @@ pub async fn cancel_task(store: &dyn Store, task: TaskId, deed: &Deed, now: Time
 }
 
 /// Declares a task done, whatever its steps say; what runs is told to stop.
-pub async fn resolve_task(store: &dyn Store, task: TaskId, deed: &Deed, now: Timestamp) -> Result<(), OperatorError> {
+pub async fn resolve_task(
+    store: &dyn Store,
+    task: TaskId,
+    deed: &Deed,
+    now: Timestamp,
+) -> Result<(), OperatorError> {
     let mut desk = Desk::open(store, task, now).await?;
     desk.unless_final()?;
     let open = |row: &&StepRow| !row.standing.state.finished_well();
@@ -96,7 +106,12 @@ pub async fn retry_step(
     desk.unless_final()?;
     let steps = match step {
         Some(name) => vec![desk.find(name)?],
-        None => desk.steps.iter().filter(|row| row.standing.state == StepState::Error).map(|row| row.step).collect(),
+        None => desk
+            .steps
+            .iter()
+            .filter(|row| row.standing.state == StepState::Error)
+            .map(|row| row.step)
+            .collect(),
     };
     if steps.is_empty() {
         return Err(OperatorError::NothingToRetry(task));
@@ -184,14 +199,25 @@ impl Desk {
         self.plan.step(step.position()).map_or_else(|| step.to_string(), |step| step.name.clone())
     }
 
-    async fn change(&mut self, steps: &[StepId], event: &StepEvent<'_>, output: Option<Payload>) -> Result<(), OperatorError> {
+    async fn change(
+        &mut self,
+        steps: &[StepId],
+        event: &StepEvent<'_>,
+        output: Option<Payload>,
+    ) -> Result<(), OperatorError> {
         let mut changes = Vec::with_capacity(steps.len());
         let rows: HashMap<StepId, StepRow> = self.steps.iter().map(|row| (row.step, *row)).collect();
         for step in steps {
-            let row = rows.get(step).ok_or_else(|| StoreError::Inconsistent(format!("step {step} has no row")))?;
+            let row =
+                rows.get(step).ok_or_else(|| StoreError::Inconsistent(format!("step {step} has no row")))?;
             let moved = step::next(row.standing, &RetryPolicy::default(), event)
                 .map_err(|illegal| OperatorError::IllegalStep { step: self.name(*step), illegal })?;
-            changes.push(StepChange { step: *step, from: row.standing.state, to: moved.to, output: output.clone() });
+            changes.push(StepChange {
+                step: *step,
+                from: row.standing.state,
+                to: moved.to,
+                output: output.clone(),
+            });
         }
         let moved = self.tx.change(&changes).await?;
         match steps.iter().find(|step| !moved.contains(step)) {
@@ -202,7 +228,8 @@ impl Desk {
 
     async fn release(&mut self, step: StepId) -> Result<(), OperatorError> {
         let graph = Graph::of_plan(&self.plan);
-        let children = graph.children(step.position()).iter().map(|child| (StepId::new(self.task, *child), 1));
+        let children =
+            graph.children(step.position()).iter().map(|child| (StepId::new(self.task, *child), 1));
         let children: Vec<(StepId, u32)> = children.collect();
         self.tx.release(&children).await?;
         Ok(())

@@ -33,12 +33,18 @@ pub(crate) struct Plans(HashMap<PlanId, Arc<PlanEntry>>);
 
 impl Plans {
     /// A plan, read within the round if it is new.
-    pub(crate) async fn get(&mut self, round: &mut dyn Round, id: PlanId) -> Result<Arc<PlanEntry>, StoreError> {
+    pub(crate) async fn get(
+        &mut self,
+        round: &mut dyn Round,
+        id: PlanId,
+    ) -> Result<Arc<PlanEntry>, StoreError> {
         if let Some(entry) = self.0.get(&id) {
             return Ok(entry.clone());
         }
         let plan = round.plan(id).await?;
-        let plan = plan.ok_or_else(|| StoreError::Inconsistent(format!("plan {id} is used by a task but is not stored")))?;
+        let plan = plan.ok_or_else(|| {
+            StoreError::Inconsistent(format!("plan {id} is used by a task but is not stored"))
+        })?;
         if self.0.len() >= PLANS_MAX {
             self.0.clear();
         }

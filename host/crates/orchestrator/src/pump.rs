@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Book;
-use crate::handle::{COMMANDS_MAX, Command, HandleError, OrchestratorHandle};
+use crate::handle::{COMMANDS_MAX, Command, OrchestratorHandle, StartReply};
 use crate::options::{OrchestratorOptions, Random};
 use crate::plans::Plans;
 use crate::round::{RoundInput, RoundOutput, Runner};
@@ -39,8 +39,7 @@ pub enum OrchestratorError {
     PortClosed,
 }
 
-type Reply = oneshot::Sender<Result<Vec<stepwright_store::Created>, HandleError>>;
-type RoundDone = (Runner, Box<RoundInput>, Vec<Reply>, Result<RoundOutput, StoreError>);
+type RoundDone = (Runner, Box<RoundInput>, Vec<StartReply>, Result<RoundOutput, StoreError>);
 type RoundFuture = Pin<Box<dyn Future<Output = RoundDone> + Send>>;
 
 /// An orchestrator in front of one store and one port.
@@ -54,7 +53,7 @@ pub struct Orchestrator {
     /// At home between rounds.
     runner: Option<Runner>,
     gathered: RoundInput,
-    replies: Vec<Reply>,
+    replies: Vec<StartReply>,
     sessions: Sessions,
     /// Connections that said hello and wait for their round.
     greeting: Vec<ConnectionId>,
@@ -185,7 +184,8 @@ impl Orchestrator {
 
     /// Whether more may be gathered: beyond twice a round's worth, workers wait in their sockets.
     fn has_space(&self) -> bool {
-        self.gathered.outcomes.len() < self.options.outcomes_max * 2 && self.gathered.starts.len() < COMMANDS_MAX
+        self.gathered.outcomes.len() < self.options.outcomes_max * 2
+            && self.gathered.starts.len() < COMMANDS_MAX
     }
 
     /// When the pump must look by itself, at the latest: a retry time, or the end of a pause after a failure.

@@ -35,7 +35,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(connection: ConnectionId, hello: &Hello, now: Timestamp, lease_until: Timestamp) -> Self {
+    pub(crate) fn new(
+        connection: ConnectionId,
+        hello: &Hello,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Self {
         Self {
             connection: Some(connection),
             name: hello.name.clone(),

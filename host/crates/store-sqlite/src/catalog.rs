@@ -12,11 +12,21 @@ use crate::store::SqliteStore;
 
 pub(crate) async fn add_plugin(store: &SqliteStore, plugin: &NewPlugin, now: Timestamp) -> Result<Added> {
     let what = "register a plugin";
-    let (bytes, size, described) =
-        (plugin.digest.as_bytes().as_slice(), i64::try_from(plugin.bytes).unwrap_or(i64::MAX), plugin.description.as_str());
+    let (bytes, size, described) = (
+        plugin.digest.as_bytes().as_slice(),
+        i64::try_from(plugin.bytes).unwrap_or(i64::MAX),
+        plugin.description.as_str(),
+    );
     store.counters.statement();
-    let insert =
-        sqlx::query_file!("queries/plugin_insert.sql", plugin.name, plugin.version, bytes, size, described, now.0);
+    let insert = sqlx::query_file!(
+        "queries/plugin_insert.sql",
+        plugin.name,
+        plugin.version,
+        bytes,
+        size,
+        described,
+        now.0
+    );
     if insert.execute(&store.writer).await.map_err(engine(what))?.rows_affected() == 1 {
         store.counters.commit();
         return Ok(Added::New);
@@ -35,7 +45,10 @@ pub(crate) async fn add_plugin(store: &SqliteStore, plugin: &NewPlugin, now: Tim
 
 pub(crate) async fn plugins(store: &SqliteStore) -> Result<Vec<PluginRecord>> {
     store.counters.statement();
-    let rows = sqlx::query_file!("queries/plugins.sql").fetch_all(&store.readers).await.map_err(engine("read the plugins"))?;
+    let rows = sqlx::query_file!("queries/plugins.sql")
+        .fetch_all(&store.readers)
+        .await
+        .map_err(engine("read the plugins"))?;
     rows.into_iter()
         .map(|row| {
             Ok(PluginRecord {
@@ -53,7 +66,14 @@ pub(crate) async fn plugins(store: &SqliteStore) -> Result<Vec<PluginRecord>> {
 pub(crate) async fn add_template(store: &SqliteStore, new: &NewTemplate, now: Timestamp) -> Result<Added> {
     let what = "register a template";
     store.counters.statement();
-    let insert = sqlx::query_file!("queries/template_insert.sql", new.namespace, new.name, new.version, new.source, now.0);
+    let insert = sqlx::query_file!(
+        "queries/template_insert.sql",
+        new.namespace,
+        new.name,
+        new.version,
+        new.source,
+        now.0
+    );
     if insert.execute(&store.writer).await.map_err(engine(what))?.rows_affected() == 1 {
         store.counters.commit();
         return Ok(Added::New);
@@ -116,7 +136,8 @@ pub(crate) async fn add_plan(store: &SqliteStore, plan: &Plan) -> Result<PlanId>
         return Ok(id);
     }
     store.counters.statement();
-    let insert = sqlx::query_file!("queries/plan_insert.sql", bytes, plan.namespace, plan.name, plan.version, content);
+    let insert =
+        sqlx::query_file!("queries/plan_insert.sql", bytes, plan.namespace, plan.name, plan.version, content);
     insert.execute(&store.writer).await.map_err(engine(what))?;
     store.counters.commit();
     plan_by_digest(store, bytes).await?.ok_or_else(|| inconsistent("plans.digest", fingerprint))
@@ -130,6 +151,9 @@ async fn plan_by_digest(store: &SqliteStore, bytes: &[u8]) -> Result<Option<Plan
 
 pub(crate) async fn plan(store: &SqliteStore, id: PlanId) -> Result<Option<Plan>> {
     store.counters.statement();
-    let row = sqlx::query_file!("queries/plan.sql", id.0).fetch_optional(&store.readers).await.map_err(engine("read a plan"))?;
+    let row = sqlx::query_file!("queries/plan.sql", id.0)
+        .fetch_optional(&store.readers)
+        .await
+        .map_err(engine("read a plan"))?;
     row.map(|row| json("plans.content", &row.content)).transpose()
 }

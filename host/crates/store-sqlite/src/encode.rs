@@ -7,8 +7,10 @@ use stepwright_workflow::{AttemptKey, Payload};
 
 pub(crate) fn array<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<String> {
     let items: Vec<T> = items.into_iter().collect();
-    serde_json::to_string(&items)
-        .map_err(|source| StoreError::Engine { what: "encode a statement's parameter", source: Box::new(source) })
+    serde_json::to_string(&items).map_err(|source| StoreError::Engine {
+        what: "encode a statement's parameter",
+        source: Box::new(source),
+    })
 }
 
 pub(crate) fn keys(keys: &[AttemptKey]) -> Result<String> {

@@ -18,14 +18,17 @@ pub(crate) fn engine(what: &'static str) -> impl FnOnce(sqlx::Error) -> StoreErr
             StoreError::Busy { waited_ms: BUSY_MS }
         }
         sqlx::Error::PoolTimedOut => StoreError::Busy { waited_ms: BUSY_MS },
-        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            StoreError::Unavailable { what: format!("failed to {what}"), reason: "the store is closed".to_owned() }
-        }
-        // Disk full, disk error, and a file that was replaced: nothing about the content, and it may pass.
-        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| passing(&code)) => StoreError::Unavailable {
+        sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => StoreError::Unavailable {
             what: format!("failed to {what}"),
-            reason: format!("{}; is the disk full or gone?", inner.message()),
+            reason: "the store is closed".to_owned(),
         },
+        // Disk full, disk error, and a file that was replaced: nothing about the content, and it may pass.
+        sqlx::Error::Database(inner) if inner.code().is_some_and(|code| passing(&code)) => {
+            StoreError::Unavailable {
+                what: format!("failed to {what}"),
+                reason: format!("{}; is the disk full or gone?", inner.message()),
+            }
+        }
         _ => StoreError::Engine { what, source: Box::new(error) },
     }
 }
@@ -37,5 +40,8 @@ fn passing(code: &str) -> bool {
 
 /// A database file that cannot be used, and what to do about it.
 pub(crate) fn unavailable(path: &Path, reason: impl std::fmt::Display) -> StoreError {
-    StoreError::Unavailable { what: format!("failed to open the database {}", path.display()), reason: reason.to_string() }
+    StoreError::Unavailable {
+        what: format!("failed to open the database {}", path.display()),
+        reason: reason.to_string(),
+    }
 }

@@ -1,8 +1,8 @@
 //! Reads for people and for the pump's ticks: outside any transaction, from a connection of their own.
 
 use stepwright_store::{
-    AttemptRecord, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError, TaskFilter, TaskRecord, TaskSummary,
-    WorkerRecord,
+    AttemptRecord, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError, TaskFilter,
+    TaskRecord, TaskSummary, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
@@ -51,7 +51,11 @@ impl SummaryRow {
     }
 }
 
-async fn summaries(store: &SqliteStore, (first, last): (i64, i64), filter: &TaskFilter) -> Result<Vec<TaskSummary>> {
+async fn summaries(
+    store: &SqliteStore,
+    (first, last): (i64, i64),
+    filter: &TaskFilter,
+) -> Result<Vec<TaskSummary>> {
     let states = match filter.states.as_slice() {
         [] => None,
         states => Some(encode::array(states)?),
@@ -123,8 +127,10 @@ impl StepDetailRow {
     fn record(self, plan: &Plan) -> Result<StepRecord> {
         let id = StepId(self.id);
         let step = plan.step(id.position());
-        let step = step.ok_or_else(|| StoreError::Inconsistent(format!("step {id} is not in its task's plan")))?;
-        let parents = step.parents.iter().filter_map(|parent| plan.step(*parent)).map(|parent| parent.name.clone());
+        let step =
+            step.ok_or_else(|| StoreError::Inconsistent(format!("step {id} is not in its task's plan")))?;
+        let parents =
+            step.parents.iter().filter_map(|parent| plan.step(*parent)).map(|parent| parent.name.clone());
         let state: stepwright_workflow::step::StepState = parsed("steps.state", &self.state)?;
         let leased = state.is_leased();
         Ok(StepRecord {
@@ -164,13 +170,17 @@ pub(crate) async fn task_counts(store: &SqliteStore) -> Result<Vec<(TaskState, u
     store.counters.statement();
     let rows = sqlx::query_file!("queries/task_counts.sql").fetch_all(&store.readers).await;
     let rows = rows.map_err(engine("count the tasks"))?;
-    rows.into_iter().map(|row| Ok((parsed("tasks.state", &row.state)?, number("count of tasks", row.count)?))).collect()
+    rows.into_iter()
+        .map(|row| Ok((parsed("tasks.state", &row.state)?, number("count of tasks", row.count)?)))
+        .collect()
 }
 
 pub(crate) async fn attempts(store: &SqliteStore, task: TaskId) -> Result<Vec<AttemptRecord>> {
     let first = StepId::new(task, 0).0;
     let filter = TaskFilter { limit: 1, ..TaskFilter::default() };
-    let Some(summary) = summaries(store, (task.0, task.0), &filter).await?.pop() else { return Ok(Vec::new()) };
+    let Some(summary) = summaries(store, (task.0, task.0), &filter).await?.pop() else {
+        return Ok(Vec::new());
+    };
     let missing = || StoreError::Inconsistent(format!("task {task} has no plan"));
     let plan = plan(store, summary.plan).await?.ok_or_else(missing)?;
     store.counters.statement();
@@ -180,7 +190,8 @@ pub(crate) async fn attempts(store: &SqliteStore, task: TaskId) -> Result<Vec<At
         .map(|row| {
             let step = StepId(row.step_id);
             let planned = plan.step(step.position());
-            let planned = planned.ok_or_else(|| StoreError::Inconsistent(format!("step {step} is not in its plan")))?;
+            let planned =
+                planned.ok_or_else(|| StoreError::Inconsistent(format!("step {step} is not in its plan")))?;
             Ok(AttemptRecord {
                 step,
                 step_name: planned.name.clone(),

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use stepwright_store::{
-    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker, OpenBatch,
-    ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput, WorkerState,
+    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker,
+    OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput,
+    WorkerState,
 };
 use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::task::{StepCounts, TaskState};
-use stepwright_workflow::{AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
+use stepwright_workflow::{
+    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
+};
 
 use crate::encode;
 use crate::error::engine;
@@ -48,7 +51,8 @@ impl SqliteRound {
         if tasks.iter().all(|task| task.idempotency_key.is_none()) {
             return Ok(HashMap::new());
         }
-        let keys = encode::array(tasks.iter().map(|task| (&task.namespace, &task.template, &task.idempotency_key)))?;
+        let keys =
+            encode::array(tasks.iter().map(|task| (&task.namespace, &task.template, &task.idempotency_key)))?;
         let rows = run!(self, "look for idempotency keys", fetch_all, "queries/tasks_with_keys.sql", keys);
         rows.into_iter().map(|row| Ok((number("json_each.key", row.at)?, TaskId(row.id)))).collect()
     }
@@ -59,10 +63,21 @@ impl SqliteRound {
         }
         let mut rows = Vec::with_capacity(tasks.len());
         for (id, task) in tasks {
-            let NewTask { plan, namespace, template, parents, context, tags, priority, idempotency_key } = task;
+            let NewTask { plan, namespace, template, parents, context, tags, priority, idempotency_key } =
+                task;
             let tags = encode::text(tags)?;
             let parents = parents.as_ref();
-            rows.push((id, plan, namespace, template, priority, idempotency_key, context.as_str(), tags, parents));
+            rows.push((
+                id,
+                plan,
+                namespace,
+                template,
+                priority,
+                idempotency_key,
+                context.as_str(),
+                tags,
+                parents,
+            ));
         }
         let rows = encode::array(rows)?;
         run!(self, "create tasks", execute, "queries/tasks_insert.sql", rows, now.0);
@@ -88,7 +103,10 @@ impl Round for SqliteRound {
         let mut created = Vec::with_capacity(tasks.len());
         let mut new = Vec::with_capacity(tasks.len());
         for (at, task) in tasks.iter().enumerate() {
-            let key = task.idempotency_key.as_deref().map(|key| (task.namespace.as_str(), task.template.as_str(), key));
+            let key = task
+                .idempotency_key
+                .as_deref()
+                .map(|key| (task.namespace.as_str(), task.template.as_str(), key));
             let earlier = known.get(&at).or_else(|| keys.get(&key?)).copied();
             if let Some(task) = earlier {
                 created.push(Created { task, existing: true });
@@ -106,14 +124,21 @@ impl Round for SqliteRound {
         Ok(created)
     }
 
-    async fn complete(&mut self, attempts: &[CompletedAttempt], now: Timestamp) -> Result<Vec<(AttemptKey, PlanId)>> {
+    async fn complete(
+        &mut self,
+        attempts: &[CompletedAttempt],
+        now: Timestamp,
+    ) -> Result<Vec<(AttemptKey, PlanId)>> {
         if attempts.is_empty() {
             return Ok(Vec::new());
         }
         let rows = encode::completed(attempts)?;
         run!(self, "record attempts", execute, "queries/complete_attempts.sql", rows, now.0);
         let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", rows);
-        moved.into_iter().map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id)))).collect()
+        moved
+            .into_iter()
+            .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))
+            .collect()
     }
 
     async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>> {
@@ -172,7 +197,11 @@ impl Round for SqliteRound {
         }
         let rows = encode::array(parents_finished)?;
         let moved = run!(self, "release dependants", fetch_all, "queries/release.sql", rows);
-        Ok(moved.into_iter().filter(|row| row.state == StepState::Ready.as_str()).map(|row| StepId(row.id)).collect())
+        Ok(moved
+            .into_iter()
+            .filter(|row| row.state == StepState::Ready.as_str())
+            .map(|row| StepId(row.id))
+            .collect())
     }
 
     async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>> {
@@ -246,13 +275,17 @@ impl Round for SqliteRound {
         if batches.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<BatchId> = (self.last_id("batches").await? + 1..).take(batches.len()).map(BatchId).collect();
-        let rows = encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
+        let ids: Vec<BatchId> =
+            (self.last_id("batches").await? + 1..).take(batches.len()).map(BatchId).collect();
+        let rows =
+            encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
         run!(self, "make batches", execute, "queries/batches_insert.sql", rows, now.0);
         let leased = run!(self, "lease steps", execute, "queries/lease_steps.sql", rows).rows_affected();
         let wanted = batches.iter().map(|batch| batch.steps.len() as u64).sum::<u64>();
         if leased != wanted {
-            return Err(StoreError::Inconsistent(format!("{wanted} steps were claimable, but {leased} could be leased")));
+            return Err(StoreError::Inconsistent(format!(
+                "{wanted} steps were claimable, but {leased} could be leased"
+            )));
         }
         let first = batches.iter().flat_map(|batch| &batch.steps).filter(|(_, attempt)| *attempt == 1);
         let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
@@ -265,13 +298,16 @@ impl Round for SqliteRound {
 
     async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
         self.counters.statement();
-        let rows = sqlx::query_file_as!(BatchRow, "queries/open_batches.sql", worker.0).fetch_all(&mut *self.tx).await;
+        let rows = sqlx::query_file_as!(BatchRow, "queries/open_batches.sql", worker.0)
+            .fetch_all(&mut *self.tx)
+            .await;
         rows.map_err(engine("read a worker's batches"))?.into_iter().map(BatchRow::open).collect()
     }
 
     async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>> {
         self.counters.statement();
-        let row = sqlx::query_file_as!(BatchRow, "queries/batch.sql", id.0).fetch_optional(&mut *self.tx).await;
+        let row =
+            sqlx::query_file_as!(BatchRow, "queries/batch.sql", id.0).fetch_optional(&mut *self.tx).await;
         row.map_err(engine("read a batch"))?.map(BatchRow::open).transpose()
     }
 
@@ -285,9 +321,10 @@ impl Round for SqliteRound {
 
     async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()> {
         if !notes.is_empty() {
-            let rows = encode::array(notes.iter().map(|NewNote { step, task, batch, attempt, kind, detail }| {
-                (task, step, batch, attempt, kind.as_str(), detail)
-            }))?;
+            let rows =
+                encode::array(notes.iter().map(|NewNote { step, task, batch, attempt, kind, detail }| {
+                    (task, step, batch, attempt, kind.as_str(), detail)
+                }))?;
             run!(self, "write notes", execute, "queries/notes_insert.sql", rows, now.0);
         }
         Ok(())
@@ -319,12 +356,18 @@ impl Round for SqliteRound {
         Ok(WorkerId(row.id))
     }
 
-    async fn renew(&mut self, workers: &[WorkerId], lease_until: Timestamp, now: Timestamp) -> Result<Vec<WorkerId>> {
+    async fn renew(
+        &mut self,
+        workers: &[WorkerId],
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>> {
         if workers.is_empty() {
             return Ok(Vec::new());
         }
         let ids = encode::array(workers)?;
-        let rows = run!(self, "renew leases", fetch_all, "queries/workers_renew.sql", ids, lease_until.0, now.0);
+        let rows =
+            run!(self, "renew leases", fetch_all, "queries/workers_renew.sql", ids, lease_until.0, now.0);
         Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
     }
 

@@ -20,7 +20,8 @@ pub(crate) fn parsed<T: FromStr>(column: &str, text: &str) -> Result<T> {
 }
 
 pub(crate) fn digest(column: &str, bytes: &[u8]) -> Result<Digest> {
-    let bytes: [u8; 32] = bytes.try_into().map_err(|_| inconsistent(column, format!("{} bytes", bytes.len())))?;
+    let bytes: [u8; 32] =
+        bytes.try_into().map_err(|_| inconsistent(column, format!("{} bytes", bytes.len())))?;
     Ok(Digest::from_bytes(bytes))
 }
 
@@ -38,7 +39,9 @@ pub(crate) fn failure(column: &str, text: Option<String>) -> Result<Option<Failu
 
 pub(crate) fn attempt_status(text: &str) -> Result<AttemptStatus> {
     let all = [AttemptStatus::Completed, AttemptStatus::Failed, AttemptStatus::Lost];
-    all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| inconsistent("attempts.status", text))
+    all.into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| inconsistent("attempts.status", text))
 }
 
 pub(crate) fn batch_end(text: &str) -> Result<BatchEnd> {

@@ -38,8 +38,12 @@ impl SchemaStatus {
 pub(crate) async fn status(connection: &mut SqliteConnection) -> Result<SchemaStatus, MigrateError> {
     let table = &*MIGRATIONS.table_name;
     connection.ensure_migrations_table(table).await?;
-    let applied: Vec<i64> =
-        connection.list_applied_migrations(table).await?.into_iter().map(|migration| migration.version).collect();
+    let applied: Vec<i64> = connection
+        .list_applied_migrations(table)
+        .await?
+        .into_iter()
+        .map(|migration| migration.version)
+        .collect();
     let migrations: Vec<Migration> = MIGRATIONS
         .iter()
         .map(|migration| Migration {

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use stepwright_store::{
-    Added, AttemptRecord, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result, Round, StepStatistics, Store,
-    StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord, TemplateSource, WorkerRecord,
+    Added, AttemptRecord, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result, Round,
+    StepStatistics, Store, StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
+    TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{Plan, PlanId, TaskId, Timestamp};
@@ -70,7 +73,8 @@ impl SqliteStore {
         let store = Self::connect(path, options.readers_max).await?;
         let status = store.schema_status().await.map_err(|error| unavailable(path, error))?;
         if let Some(version) = status.unknown.first() {
-            let reason = format!("it has the schema version {version}, made by a newer stepwright; upgrade this one");
+            let reason =
+                format!("it has the schema version {version}, made by a newer stepwright; upgrade this one");
             return Err(unavailable(path, reason));
         }
         if !status.is_current() {
@@ -86,8 +90,16 @@ impl SqliteStore {
     pub async fn in_memory() -> Result<Self> {
         let options = configured(SqliteConnectOptions::new().in_memory(true));
         // The one connection is the database: it must never be closed while the store lives.
-        let pool = SqlitePoolOptions::new().min_connections(1).max_connections(1).idle_timeout(None).max_lifetime(None);
-        let pool = pool.test_before_acquire(false).connect_with(options).await.map_err(engine("open a database in memory"))?;
+        let pool = SqlitePoolOptions::new()
+            .min_connections(1)
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let pool = pool
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(engine("open a database in memory"))?;
         let store = Self { writer: pool.clone(), readers: pool, counters: Arc::default() };
         store.migrate().await?;
         Ok(store)
@@ -122,7 +134,11 @@ impl SqliteStore {
             Ok(()) => Ok(()),
             Err(error) => {
                 let now = schema::status(&mut connection).await;
-                if now.is_ok_and(|status| status.is_current()) { Ok(()) } else { Err(migration("migrate the database", error)) }
+                if now.is_ok_and(|status| status.is_current()) {
+                    Ok(())
+                } else {
+                    Err(migration("migrate the database", error))
+                }
             }
         }
     }
@@ -134,7 +150,9 @@ fn migration(what: &'static str, error: sqlx::migrate::MigrateError) -> stepwrig
 
 fn describe(error: &sqlx::Error) -> String {
     match error {
-        sqlx::Error::Database(inner) if inner.code().as_deref() == Some("26") => "it is no SQLite database".to_owned(),
+        sqlx::Error::Database(inner) if inner.code().as_deref() == Some("26") => {
+            "it is no SQLite database".to_owned()
+        }
         sqlx::Error::Database(inner) => inner.message().to_owned(),
         other => other.to_string(),
     }
@@ -143,11 +161,18 @@ fn describe(error: &sqlx::Error) -> String {
 /// Creates the file for its owner alone, so that nobody else can read what tasks carry; says what is wrong if that fails.
 fn prepare_file(path: &Path) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), Path::to_path_buf);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or(PathBuf::from("."), Path::to_path_buf);
     if !folder.is_dir() {
-        return Err(unavailable(path, format!("the directory {} does not exist; create it first", folder.display())));
+        return Err(unavailable(
+            path,
+            format!("the directory {} does not exist; create it first", folder.display()),
+        ));
     }
-    let opened = std::fs::File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let opened =
+        std::fs::File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     match opened {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -196,7 +221,12 @@ impl Store for SqliteStore {
         catalog::templates(self).await
     }
 
-    async fn template(&self, namespace: &str, name: &str, version: Option<&str>) -> Result<Option<TemplateSource>> {
+    async fn template(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<TemplateSource>> {
         catalog::template(self, namespace, name, version).await
     }
 

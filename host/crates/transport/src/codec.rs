@@ -44,7 +44,9 @@ pub enum DecodeError {
     #[error("the header is not readable: {0}")]
     Header(String),
     /// Another version.
-    #[error("protocol version {found} is not spoken here, {PROTOCOL_VERSION} is; upgrade the older of the two")]
+    #[error(
+        "protocol version {found} is not spoken here, {PROTOCOL_VERSION} is; upgrade the older of the two"
+    )]
     Version {
         /// What came.
         found: u32,
@@ -85,7 +87,8 @@ impl Envelope {
 
     fn seal<T: Serialize>(&mut self, kind: &'static str, body: &T) -> Frames {
         self.seq += 1;
-        let header = Header { v: PROTOCOL_VERSION, kind: kind.to_owned(), seq: self.seq, sender: self.sender.clone() };
+        let header =
+            Header { v: PROTOCOL_VERSION, kind: kind.to_owned(), seq: self.seq, sender: self.sender.clone() };
         [json(&header), json(body)]
     }
 }
@@ -147,13 +150,18 @@ message!(ToWorker {
 pub fn decode<T: Message>(frames: &[Bytes], bytes_max: usize) -> Result<T, DecodeError> {
     let [header, body] = frames else { return Err(DecodeError::Frames(frames.len())) };
     if header.len() > HEADER_BYTES_MAX {
-        return Err(DecodeError::TooLarge { part: "header", bytes: header.len(), bytes_max: HEADER_BYTES_MAX });
+        return Err(DecodeError::TooLarge {
+            part: "header",
+            bytes: header.len(),
+            bytes_max: HEADER_BYTES_MAX,
+        });
     }
     let bytes = header.len() + body.len();
     if bytes > bytes_max {
         return Err(DecodeError::TooLarge { part: "message", bytes, bytes_max });
     }
-    let header: Header = serde_json::from_slice(header).map_err(|error| DecodeError::Header(error.to_string()))?;
+    let header: Header =
+        serde_json::from_slice(header).map_err(|error| DecodeError::Header(error.to_string()))?;
     if header.v != PROTOCOL_VERSION {
         return Err(DecodeError::Version { found: header.v });
     }
@@ -176,7 +184,8 @@ mod tests {
     const MAX: usize = 1 << 20;
 
     fn check(frames: &[&str], expect: &str) {
-        let frames: Vec<Bytes> = frames.iter().map(|frame| Bytes::copy_from_slice(frame.as_bytes())).collect();
+        let frames: Vec<Bytes> =
+            frames.iter().map(|frame| Bytes::copy_from_slice(frame.as_bytes())).collect();
         assert_eq!(decode::<FromWorker>(&frames, MAX).unwrap_err().to_string(), expect);
     }
 

@@ -52,7 +52,12 @@ impl LocalHub {
         let (sender, signals) = mpsc::channel(QUEUE_MAX);
         self.meeting().orchestrator = Some(sender);
         self.opened.send_modify(|count| *count += 1);
-        LocalOrchestratorPort { signals, workers: HashMap::new(), broken: Vec::new(), stats: PortStats::default() }
+        LocalOrchestratorPort {
+            signals,
+            workers: HashMap::new(),
+            broken: Vec::new(),
+            stats: PortStats::default(),
+        }
     }
 
     /// A worker's port.
@@ -187,7 +192,10 @@ impl WorkerPort for LocalWorkerPort {
 
     fn send(&mut self, message: FromWorker) -> Result<(), SendError> {
         let connection = self.connection.as_ref().ok_or(SendError::Gone)?;
-        connection.orchestrator.try_send(Signal::Message(connection.id, message)).map_err(|_| SendError::Gone)?;
+        connection
+            .orchestrator
+            .try_send(Signal::Message(connection.id, message))
+            .map_err(|_| SendError::Gone)?;
         self.stats.sent += 1;
         Ok(())
     }

@@ -4,7 +4,9 @@
 //! milliseconds since 1970-01-01T00:00:00Z, durations carry their unit in the name, digests are `sha256:<hex>`.
 
 use serde::{Deserialize, Serialize};
-use stepwright_workflow::{AttemptKey, BatchId, Digest, Failure, Payload, StepId, StepLimits, TaskId, Timestamp};
+use stepwright_workflow::{
+    AttemptKey, BatchId, Digest, Failure, Payload, StepId, StepLimits, TaskId, Timestamp,
+};
 
 /// The protocol version that this build speaks.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -50,7 +50,11 @@ pub struct StepGlance {
 }
 
 /// What a task is doing and what to do about it.
-pub fn summarise(task: TaskState, steps: &[StepGlance], now: Timestamp) -> (ExecutionStatus, RecommendedAction) {
+pub fn summarise(
+    task: TaskState,
+    steps: &[StepGlance],
+    now: Timestamp,
+) -> (ExecutionStatus, RecommendedAction) {
     use ExecutionStatus as E;
     let any = |test: &dyn Fn(&StepGlance) -> bool| steps.iter().any(test);
     let waits = |step: &StepGlance| step.ready_at.is_some_and(|at| at > now);
@@ -96,7 +100,9 @@ mod tests {
     fn the_summary_says_what_holds_a_task_up() {
         let now = Timestamp(1_000);
         let glance = |state, ready_at: Option<i64>| StepGlance { state, ready_at: ready_at.map(Timestamp) };
-        let check = |task, steps: &[StepGlance], expect| assert_eq!(summarise(task, steps, now).0, expect, "{steps:?}");
+        let check = |task, steps: &[StepGlance], expect| {
+            assert_eq!(summarise(task, steps, now).0, expect, "{steps:?}")
+        };
         use {ExecutionStatus as E, StepState as S, TaskState as T};
         check(T::InProgress, &[glance(S::Leased, None), glance(S::Ready, None)], E::Processing);
         check(T::InProgress, &[glance(S::Ready, Some(999)), glance(S::Error, None)], E::HasReadySteps);

@@ -52,7 +52,8 @@ impl Graph {
     pub fn levels(&self) -> Vec<Option<u16>> {
         let mut levels: Vec<Option<u16>> = vec![None; self.len()];
         let mut waiting: Vec<usize> = self.parents.iter().map(Vec::len).collect();
-        let mut frontier: Vec<u16> = (0_u16..).zip(&waiting).filter(|(_, n)| **n == 0).map(|(step, _)| step).collect();
+        let mut frontier: Vec<u16> =
+            (0_u16..).zip(&waiting).filter(|(_, n)| **n == 0).map(|(step, _)| step).collect();
         let mut level = 0;
         while !frontier.is_empty() {
             let mut next = Vec::new();

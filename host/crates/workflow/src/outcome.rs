@@ -29,7 +29,8 @@ impl Outcome {
         match self {
             Self::Completed { output } => Digest::of(output.as_str().as_bytes()),
             Self::Failed { error } => Digest::of(
-                format!("{}\0{}\0{}", error.class, error.code.as_deref().unwrap_or(""), error.message).as_bytes(),
+                format!("{}\0{}\0{}", error.class, error.code.as_deref().unwrap_or(""), error.message)
+                    .as_bytes(),
             ),
         }
     }
@@ -147,7 +148,11 @@ impl FromStr for FailureClass {
     type Err = UnknownClass;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|class| class.as_str() == text).ok_or_else(|| UnknownClass(text.to_owned()))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|class| class.as_str() == text)
+            .ok_or_else(|| UnknownClass(text.to_owned()))
     }
 }
 

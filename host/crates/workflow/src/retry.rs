@@ -36,7 +36,13 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { limit: 3, backoff: Backoff::Exponential, base_ms: 1_000, cap_ms: 60_000, retry_after_cap_ms: 300_000 }
+        Self {
+            limit: 3,
+            backoff: Backoff::Exponential,
+            base_ms: 1_000,
+            cap_ms: 60_000,
+            retry_after_cap_ms: 300_000,
+        }
     }
 }
 
@@ -51,7 +57,8 @@ impl RetryPolicy {
         }
         let computed = self.base_ms.saturating_mul(self.factor(failures)).min(self.cap_ms);
         let spread = computed / 5;
-        let jitter = u64::try_from(u128::from(spread) * u128::from(random) / u128::from(u32::MAX)).unwrap_or(spread);
+        let jitter =
+            u64::try_from(u128::from(spread) * u128::from(random) / u128::from(u32::MAX)).unwrap_or(spread);
         Duration::from_millis(computed - spread / 2 + jitter)
     }
 
@@ -85,7 +92,10 @@ mod tests {
     fn delays_follow_their_shape_up_to_the_cap() {
         assert_eq!(delays(Backoff::None, 1..=3), [0, 0, 0]);
         assert_eq!(delays(Backoff::Linear, 1..=3), [1_000, 2_000, 3_000]);
-        assert_eq!(delays(Backoff::Exponential, 1..=8), [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!(
+            delays(Backoff::Exponential, 1..=8),
+            [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000]
+        );
         assert_eq!(delays(Backoff::Fibonacci, 1..=6), [1_000, 1_000, 2_000, 3_000, 5_000, 8_000]);
         assert_eq!(delays(Backoff::Exponential, 500..=500), [60_000]);
     }

@@ -155,7 +155,11 @@ pub struct IllegalStepMove {
 }
 
 /// The one place that knows every legal move of a step.
-pub fn next(standing: StepStanding, retry: &RetryPolicy, event: &StepEvent<'_>) -> Result<StepMove, IllegalStepMove> {
+pub fn next(
+    standing: StepStanding,
+    retry: &RetryPolicy,
+    event: &StepEvent<'_>,
+) -> Result<StepMove, IllegalStepMove> {
     use StepState as S;
     let to = |state| StepMove { to: StepStanding { state, ..standing }, delay: None, failure: None };
     match (standing.state, event) {
@@ -175,7 +179,9 @@ pub fn next(standing: StepStanding, retry: &RetryPolicy, event: &StepEvent<'_>) 
         }),
         (S::Error | S::Ready | S::Pending, StepEvent::Resolved) => Ok(to(S::ResolvedManually)),
         (S::Error | S::Ready | S::Pending, StepEvent::Skipped) => Ok(to(S::Skipped)),
-        (S::Pending | S::Ready | S::Leased | S::InProgress | S::Error, StepEvent::TaskCancelled) => Ok(to(S::Cancelled)),
+        (S::Pending | S::Ready | S::Leased | S::InProgress | S::Error, StepEvent::TaskCancelled) => {
+            Ok(to(S::Cancelled))
+        }
         (from, event) => Err(IllegalStepMove { from, event: event.as_str() }),
     }
 }
@@ -185,7 +191,11 @@ fn after_failure(standing: StepStanding, retry: &RetryPolicy, failure: &Failure,
     let counted = StepStanding { failures, ..standing };
     if failure.retryable && failures < retry.limit {
         let delay = retry.delay(failures, failure.retry_after_ms, random);
-        StepMove { to: StepStanding { state: StepState::Ready, ..counted }, delay: Some(delay), failure: None }
+        StepMove {
+            to: StepStanding { state: StepState::Ready, ..counted },
+            delay: Some(delay),
+            failure: None,
+        }
     } else {
         let to = StepStanding { state: StepState::Error, ..counted };
         StepMove { to, delay: None, failure: Some(failure.clone()) }
@@ -196,7 +206,11 @@ fn after_loss(standing: StepStanding) -> StepMove {
     let losses = standing.losses.saturating_add(1);
     let counted = StepStanding { losses, ..standing };
     if losses < LOSS_LIMIT {
-        return StepMove { to: StepStanding { state: StepState::Ready, ..counted }, delay: None, failure: None };
+        return StepMove {
+            to: StepStanding { state: StepState::Ready, ..counted },
+            delay: None,
+            failure: None,
+        };
     }
     let message = format!("its worker vanished {losses} times while it held this step");
     StepMove {

@@ -59,7 +59,9 @@ impl StepCounts {
                 StepState::Pending => counts.pending += 1,
                 StepState::Ready | StepState::Leased | StepState::InProgress => counts.active += 1,
                 StepState::Error => counts.error += 1,
-                StepState::Complete | StepState::Skipped | StepState::ResolvedManually => counts.finished_well += 1,
+                StepState::Complete | StepState::Skipped | StepState::ResolvedManually => {
+                    counts.finished_well += 1
+                }
                 StepState::Cancelled => {}
             }
         }

@@ -8,8 +8,8 @@ use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Ack, Cancel, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
-use super::{Orchestrator, RETRY_DELAY, Reply, RoundDone};
-use crate::handle::HandleError;
+use super::{Orchestrator, RETRY_DELAY, RoundDone};
+use crate::handle::{HandleError, StartReply};
 use crate::round::{Counts, RoundInput, RoundOutput, SentBatch, earlier};
 use crate::session::{HeldBatch, Session};
 use crate::stats::add;
@@ -26,7 +26,7 @@ impl Orchestrator {
         }
     }
 
-    fn publish(&mut self, input: RoundInput, mut output: RoundOutput, replies: Vec<Reply>) {
+    fn publish(&mut self, input: RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
         self.count(&output.counts);
         self.welcome(&mut output);
         for worker in &output.gone {
@@ -47,8 +47,13 @@ impl Orchestrator {
         }
         add(&self.totals.tasks_started, output.created.iter().map(Vec::len).sum());
         for (reply, created) in replies.into_iter().zip(output.created) {
+            if let (Some(settled), Some(first)) = (reply.settled, created.first())
+                && !first.existing
+            {
+                self.waiters.entry(first.task).or_default().push(settled);
+            }
             // Whoever asked may have stopped waiting; the tasks exist all the same.
-            let _ = reply.send(Ok(created));
+            let _ = reply.created.send(Ok(created));
         }
         add(&self.totals.tasks_settled, output.settled.len());
         for (task, state) in output.settled {
@@ -59,7 +64,11 @@ impl Orchestrator {
         self.more = output.more;
         // Room that opened up while the round ran is used at once.
         self.gathered.look.claim |= output.more && !self.sessions.rooms().is_empty();
-        self.next_ready_at = if input.look.timers { output.next_ready_at } else { earlier(self.next_ready_at, output.next_ready_at) };
+        self.next_ready_at = if input.look.timers {
+            output.next_ready_at
+        } else {
+            earlier(self.next_ready_at, output.next_ready_at)
+        };
     }
 
     fn welcome(&mut self, output: &mut RoundOutput) {
@@ -173,7 +182,7 @@ impl Orchestrator {
 
     /// The transaction failed and changed nothing: everything goes into the next one. If the database refused the content,
     /// outcomes are tried one by one, and one that fails alone is given up: its lease ends, and the step is tried again.
-    fn put_back(&mut self, mut input: RoundInput, replies: Vec<Reply>, error: &StoreError) {
+    fn put_back(&mut self, mut input: RoundInput, replies: Vec<StartReply>, error: &StoreError) {
         self.totals.rounds_failed.fetch_add(1, Ordering::Relaxed);
         let reason = describe(error);
         let passing = matches!(error, StoreError::Busy { .. } | StoreError::Unavailable { .. });
@@ -182,7 +191,7 @@ impl Orchestrator {
             // Requests from this process get the error back rather than another try.
             input.starts.clear();
             for reply in replies {
-                let _ = reply.send(Err(HandleError::NotCreated(reason.clone())));
+                let _ = reply.created.send(Err(HandleError::NotCreated(reason.clone())));
             }
             if input.outcomes.len() <= 1 && self.isolating > 0 {
                 tracing::error!(outcomes = ?input.outcomes, completions = ?input.completions, "gave up what the database refuses");

@@ -2,7 +2,9 @@
 
 use stepwright_store::{RunningAttempt, WorkerState};
 use stepwright_transport::port::{ConnectionId, OrchestratorEvent};
-use stepwright_transport::wire::{FromWorker, Hello, PROTOCOL_VERSION, PartialResult, Refuse, ToWorker, WorkerHeartbeat};
+use stepwright_transport::wire::{
+    FromWorker, Hello, PROTOCOL_VERSION, PartialResult, Refuse, ToWorker, WorkerHeartbeat,
+};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
 use super::Orchestrator;

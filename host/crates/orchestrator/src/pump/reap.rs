@@ -27,7 +27,10 @@ impl Orchestrator {
     pub(super) fn alive(&self) -> BTreeSet<WorkerId> {
         let now = self.clock.now();
         let silence = self.options.silence();
-        let alive = self.sessions.iter().filter(|(_, session)| session.connection.is_some() && now.since(session.heard_at) < silence);
+        let alive = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.connection.is_some() && now.since(session.heard_at) < silence);
         alive.map(|(worker, _)| worker).collect()
     }
 
@@ -35,7 +38,8 @@ impl Orchestrator {
         self.disconnect_silent();
         self.end_overdue();
         self.forget_strangers();
-        let connections: Vec<_> = self.sessions.iter().filter_map(|(_, session)| session.connection).collect();
+        let connections: Vec<_> =
+            self.sessions.iter().filter_map(|(_, session)| session.connection).collect();
         for connection in connections {
             self.send(connection, ToWorker::Heartbeat(OrchestratorHeartbeat {}));
         }
@@ -66,7 +70,8 @@ impl Orchestrator {
         let now = self.clock.now();
         let silence = self.options.silence();
         let silent = self.sessions.iter().filter(|(_, session)| now.since(session.heard_at) >= silence);
-        let silent: Vec<_> = silent.filter_map(|(worker, session)| Some((worker, session.connection?))).collect();
+        let silent: Vec<_> =
+            silent.filter_map(|(worker, session)| Some((worker, session.connection?))).collect();
         for (worker, connection) in silent {
             tracing::warn!(worker = %worker, "a worker has been silent for {} ms", silence.as_millis());
             self.port.disconnect(connection);
@@ -76,7 +81,10 @@ impl Orchestrator {
     /// A session without connection, batches or lease is nobody.
     fn forget_strangers(&mut self) {
         let now = self.clock.now();
-        let gone = self.sessions.iter().filter(|(_, session)| session.connection.is_none() && session.lease_until < now);
+        let gone = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.connection.is_none() && session.lease_until < now);
         let gone: Vec<WorkerId> = gone.map(|(worker, _)| worker).collect();
         for worker in gone {
             self.sessions.remove(worker);
@@ -89,8 +97,11 @@ impl Orchestrator {
         let now = self.clock.now();
         let mut overdue: Vec<(WorkerId, BatchId, Vec<AttemptKey>)> = Vec::new();
         for (worker, session) in self.sessions.iter() {
-            for (batch, held) in session.batches.iter().filter(|(_, held)| held.deadline < now && !held.outstanding.is_empty()) {
-                let key = |(step, attempt): &(_, _)| AttemptKey { step: *step, attempt: *attempt, batch: *batch };
+            for (batch, held) in
+                session.batches.iter().filter(|(_, held)| held.deadline < now && !held.outstanding.is_empty())
+            {
+                let key =
+                    |(step, attempt): &(_, _)| AttemptKey { step: *step, attempt: *attempt, batch: *batch };
                 overdue.push((worker, *batch, held.outstanding.keys().map(key).collect()));
                 tracing::warn!(%worker, %batch, sent_at = %held.sent_at, "a batch is far beyond its deadline");
             }

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepwright_store::{
-    AttemptLine, AttemptStatus, BatchEnd, NewBatch, ReadyStep, StoreError, TaskInput,
-};
+use stepwright_store::{AttemptLine, AttemptStatus, BatchEnd, NewBatch, ReadyStep, StoreError, TaskInput};
 use stepwright_transport::wire::{Batch, StepTask};
 use stepwright_workflow::batch::{Candidate, Packed, pack};
 use stepwright_workflow::step::StepEvent;
@@ -45,8 +43,13 @@ impl Work<'_> {
         let packed = pack(&fitting, &input.rooms, self.options.batch);
         let dealt: usize = packed.iter().map(|packed| packed.steps.len()).sum();
         self.out.more = ready.len() == limit || dealt < fits.len();
-        self.lease(&ready, &candidates, &materials, packed.into_iter().map(|batch| by_ready(batch, &fits)).collect())
-            .await?;
+        self.lease(
+            &ready,
+            &candidates,
+            &materials,
+            packed.into_iter().map(|batch| by_ready(batch, &fits)).collect(),
+        )
+        .await?;
         self.refuse_oversized(&ready, &oversized, input).await
     }
 
@@ -61,7 +64,9 @@ impl Work<'_> {
         for step in ready {
             let entry = self.plans.get(&mut *self.tx, step.plan).await?;
             let task = step.step.task();
-            parents.extend(entry.graph.parents(step.step.position()).iter().map(|parent| StepId::new(task, *parent)));
+            parents.extend(
+                entry.graph.parents(step.step.position()).iter().map(|parent| StepId::new(task, *parent)),
+            );
             tasks.push(task);
             plans.push(entry);
         }
@@ -109,7 +114,12 @@ impl Work<'_> {
     }
 
     /// A step whose inputs do not fit in a message cannot run anywhere: it fails for good, with an attempt that says so.
-    async fn refuse_oversized(&mut self, ready: &[ReadyStep], oversized: &[usize], input: &RoundInput) -> Result<(), StoreError> {
+    async fn refuse_oversized(
+        &mut self,
+        ready: &[ReadyStep],
+        oversized: &[usize],
+        input: &RoundInput,
+    ) -> Result<(), StoreError> {
         let Some(worker) = input.rooms.first().map(|room| room.worker) else { return Ok(()) };
         if oversized.is_empty() {
             return Ok(());
@@ -120,7 +130,13 @@ impl Work<'_> {
         let keys: Vec<AttemptKey> = ids
             .iter()
             .zip(&batches)
-            .flat_map(|(id, batch)| batch.steps.iter().map(|(step, attempt)| AttemptKey { step: *step, attempt: *attempt, batch: *id }))
+            .flat_map(|(id, batch)| {
+                batch.steps.iter().map(|(step, attempt)| AttemptKey {
+                    step: *step,
+                    attempt: *attempt,
+                    batch: *id,
+                })
+            })
             .collect();
         let mut ended = Vec::new();
         for leased in self.tx.leased(&keys).await? {
@@ -128,10 +144,13 @@ impl Work<'_> {
                 "the outputs of its parents and its context together do not fit in a message of {} bytes",
                 self.options.message_bytes_max
             );
-            let mut failure = Failure::new(FailureClass::OutputTooLarge, message).with_code("input_too_large");
+            let mut failure =
+                Failure::new(FailureClass::OutputTooLarge, message).with_code("input_too_large");
             failure.retryable = false;
             let event = StepEvent::Failed { failure: &failure.clone(), random: 0 };
-            ended.push(self.end(leased, &event, AttemptStatus::Failed, failure, AttemptLine::default()).await?);
+            ended.push(
+                self.end(leased, &event, AttemptStatus::Failed, failure, AttemptLine::default()).await?,
+            );
         }
         self.tx.end(&ended, self.now).await?;
         self.closed.extend(ids.into_iter().map(|id| (id, BatchEnd::Reconciled)));
@@ -157,7 +176,8 @@ fn candidates(ready: &[ReadyStep], materials: &Materials) -> Result<Vec<Candidat
             let plan = entry.step(step.step)?;
             let context = materials.inputs.get(&step.step.task()).map_or(0, |input| input.context.bytes());
             let task = step.step.task();
-            let output = |parent: &u16| materials.outputs.get(&StepId::new(task, *parent)).map_or(0, Payload::bytes);
+            let output =
+                |parent: &u16| materials.outputs.get(&StepId::new(task, *parent)).map_or(0, Payload::bytes);
             let outputs: usize = plan.parents.iter().map(output).sum();
             Ok(Candidate {
                 step: step.step,
@@ -171,13 +191,17 @@ fn candidates(ready: &[ReadyStep], materials: &Materials) -> Result<Vec<Candidat
 fn step_task(ready: &ReadyStep, entry: &PlanEntry, materials: &Materials) -> Result<StepTask, StoreError> {
     let (task, plan) = (ready.step.task(), entry.step(ready.step)?);
     let input = materials.inputs.get(&task);
-    let input = input.ok_or_else(|| StoreError::Inconsistent(format!("task {task} has no stored context")))?;
+    let input =
+        input.ok_or_else(|| StoreError::Inconsistent(format!("task {task} has no stored context")))?;
     let mut parents = Vec::with_capacity(plan.parents.len());
     for parent in &plan.parents {
         let id = StepId::new(task, *parent);
         let output = materials.outputs.get(&id);
         let output = output.ok_or_else(|| {
-            StoreError::Inconsistent(format!("step {} is ready, but its parent {id} has no output", ready.step))
+            StoreError::Inconsistent(format!(
+                "step {} is ready, but its parent {id} has no output",
+                ready.step
+            ))
         })?;
         parents.push((entry.step(id)?.name.clone(), output.clone()));
     }

@@ -7,23 +7,28 @@ use stepwright_transport::wire::BatchCompletion;
 use stepwright_workflow::reconcile::{Reconciled, Reported, reconcile};
 use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, WorkerId};
 
-use super::outcomes::note;
 use super::Work;
+use super::outcomes::note;
 use crate::book::BookEntry;
 
 impl Work<'_> {
     /// Reconciles the completions that came, and those that waited for outcomes which came now.
-    pub(super) async fn completions(&mut self, came: &[(WorkerId, BatchCompletion)]) -> Result<(), StoreError> {
+    pub(super) async fn completions(
+        &mut self,
+        came: &[(WorkerId, BatchCompletion)],
+    ) -> Result<(), StoreError> {
         let mut lists: HashMap<BatchId, (WorkerId, Vec<Reported>)> = HashMap::new();
         for (key, _) in &self.reported {
-            let waiting = self.book.get(key.batch).and_then(|entry| Some((entry.worker, entry.waiting.as_ref()?)));
+            let waiting =
+                self.book.get(key.batch).and_then(|entry| Some((entry.worker, entry.waiting.as_ref()?)));
             if let Some((worker, (listed, _))) = waiting {
                 lists.entry(key.batch).or_insert_with(|| (worker, listed.clone()));
             }
         }
         for (worker, completion) in came {
             let listed = completion.summaries.iter();
-            let listed = listed.map(|line| Reported { step: line.step, attempt: line.attempt, digest: line.digest });
+            let listed =
+                listed.map(|line| Reported { step: line.step, attempt: line.attempt, digest: line.digest });
             lists.insert(completion.batch, (*worker, listed.collect()));
         }
         // What was reported in this very round, by batch: the book learns of it only after the commit.
@@ -48,7 +53,11 @@ impl Work<'_> {
     ) -> Result<(), StoreError> {
         let Some(mut entry) = self.held(batch).await? else {
             // Closed as lost, or never made: the worker may forget it.
-            self.note_batch(batch, NoteKind::Late, "a completion came for a batch that is not open".to_owned());
+            self.note_batch(
+                batch,
+                NoteKind::Late,
+                "a completion came for a batch that is not open".to_owned(),
+            );
             self.out.reconciled.push((worker, batch));
             return Ok(());
         };
@@ -70,7 +79,12 @@ impl Work<'_> {
         self.close(batch, worker, &result).await
     }
 
-    async fn close(&mut self, batch: BatchId, worker: WorkerId, result: &Reconciled) -> Result<(), StoreError> {
+    async fn close(
+        &mut self,
+        batch: BatchId,
+        worker: WorkerId,
+        result: &Reconciled,
+    ) -> Result<(), StoreError> {
         let key = |(step, attempt): (StepId, u32)| AttemptKey { step, attempt, batch };
         let unlisted: Vec<AttemptKey> = result.unlisted.iter().map(|pair| key(*pair)).collect();
         self.lose(&unlisted, "its worker ended the batch without it").await?;
@@ -79,12 +93,14 @@ impl Work<'_> {
             self.notes.push(note(key(*pair), NoteKind::Discrepancy, detail.to_owned()));
         }
         for (step, attempt) in &result.foreign {
-            let detail = format!("the completion lists attempt {attempt} of step {step}, which is not in the batch");
+            let detail =
+                format!("the completion lists attempt {attempt} of step {step}, which is not in the batch");
             self.note_batch(batch, NoteKind::Discrepancy, detail);
         }
         let discrepancies = result.different.len() + result.foreign.len() + result.unlisted.len();
         self.out.counts.discrepancies += discrepancies;
-        self.closed.push((batch, if discrepancies == 0 { BatchEnd::Reconciled } else { BatchEnd::Discrepancy }));
+        self.closed
+            .push((batch, if discrepancies == 0 { BatchEnd::Reconciled } else { BatchEnd::Discrepancy }));
         self.out.reconciled.push((worker, batch));
         Ok(())
     }
@@ -94,10 +110,16 @@ impl Work<'_> {
         if let Some(entry) = self.book.get(batch) {
             return Ok(Some(entry.clone()));
         }
-        let Some(open) = self.tx.batch(batch).await?.filter(|open| open.end.is_none()) else { return Ok(None) };
-        let keys: Vec<AttemptKey> =
-            open.steps.iter().map(|(step, attempt)| AttemptKey { step: *step, attempt: *attempt, batch }).collect();
-        let mut steps: HashMap<(StepId, u32), Option<Digest>> = open.steps.iter().map(|pair| (*pair, None)).collect();
+        let Some(open) = self.tx.batch(batch).await?.filter(|open| open.end.is_none()) else {
+            return Ok(None);
+        };
+        let keys: Vec<AttemptKey> = open
+            .steps
+            .iter()
+            .map(|(step, attempt)| AttemptKey { step: *step, attempt: *attempt, batch })
+            .collect();
+        let mut steps: HashMap<(StepId, u32), Option<Digest>> =
+            open.steps.iter().map(|pair| (*pair, None)).collect();
         for (key, digest) in self.tx.recorded(&keys).await? {
             steps.insert((key.step, key.attempt), digest);
         }

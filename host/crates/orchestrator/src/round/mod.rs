@@ -15,7 +15,9 @@ mod workers;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use stepwright_store::{BatchEnd, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, WorkerState};
+use stepwright_store::{
+    BatchEnd, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, WorkerState,
+};
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Batch, BatchCompletion, Hello, StepOutcome};
 use stepwright_workflow::batch::Room;

@@ -1,26 +1,31 @@
 //! What reported outcomes and lost leases do to their steps.
 
+use std::collections::{HashMap, HashSet};
 use stepwright_store::{
     AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, LeasedStep, NewNote, NoteKind, StoreError,
 };
 use stepwright_transport::wire::StepOutcome;
 use stepwright_workflow::step::{self, StepEvent, StepState};
-use stepwright_workflow::{
-    AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId,
-};
-use std::collections::{HashMap, HashSet};
+use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId};
 
 use super::{RoundInput, Work, earlier};
 
 impl Work<'_> {
     /// Applies each outcome whose lease still stands; the others are late or duplicates, and change nothing.
     pub(super) async fn outcomes(&mut self, outcomes: &[(BatchId, StepOutcome)]) -> Result<(), StoreError> {
-        let rubbish = Failure::new(FailureClass::Retryable, "its worker reported neither an output nor an error");
+        let rubbish =
+            Failure::new(FailureClass::Retryable, "its worker reported neither an output nor an error");
         let (mut completed, mut failed) = (Vec::new(), Vec::new());
+        let mut first = HashSet::with_capacity(outcomes.len());
+        let mut unapplied: Vec<(AttemptKey, &StepOutcome)> = Vec::new();
         for (batch, outcome) in outcomes {
             let key = AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch };
             self.out.acknowledged.push(key);
             self.reported.push((key, outcome.digest));
+            if !first.insert(key) {
+                unapplied.push((key, outcome));
+                continue;
+            }
             match (&outcome.output, &outcome.error) {
                 (Some(output), None) => {
                     completed.push(CompletedAttempt { key, output: output.clone(), line: line(outcome) });
@@ -32,14 +37,20 @@ impl Work<'_> {
         self.out.counts.completed += applied.len();
         let hits = self.failed(&failed).await?;
         let applied: HashSet<AttemptKey> = self.finish(&applied).await?.into_iter().chain(hits).collect();
-        if applied.len() < outcomes.len() {
-            self.unapplied(outcomes, &applied).await?;
+        if applied.len() < first.len() {
+            let keyed = outcomes.iter().map(|(batch, outcome)| {
+                (AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch }, outcome)
+            });
+            unapplied.extend(keyed.filter(|(key, _)| first.remove(key) && !applied.contains(key)));
         }
-        Ok(())
+        if unapplied.is_empty() { Ok(()) } else { self.unapplied(unapplied).await }
     }
 
     /// Notes what follows from steps that finished well.
-    pub(super) async fn finish(&mut self, applied: &[(AttemptKey, PlanId)]) -> Result<Vec<AttemptKey>, StoreError> {
+    pub(super) async fn finish(
+        &mut self,
+        applied: &[(AttemptKey, PlanId)],
+    ) -> Result<Vec<AttemptKey>, StoreError> {
         let mut keys = Vec::with_capacity(applied.len());
         for (key, plan) in applied {
             let entry = self.plans.get(&mut *self.tx, *plan).await?;
@@ -55,15 +66,21 @@ impl Work<'_> {
         Ok(keys)
     }
 
-    async fn failed(&mut self, failed: &[(AttemptKey, &Failure, &StepOutcome)]) -> Result<Vec<AttemptKey>, StoreError> {
+    async fn failed(
+        &mut self,
+        failed: &[(AttemptKey, &Failure, &StepOutcome)],
+    ) -> Result<Vec<AttemptKey>, StoreError> {
         let keys: Vec<AttemptKey> = failed.iter().map(|(key, ..)| *key).collect();
         let leased = self.tx.leased(&keys).await?;
-        let by_key: HashMap<AttemptKey, _> = failed.iter().map(|(key, failure, outcome)| (*key, (*failure, *outcome))).collect();
+        let by_key: HashMap<AttemptKey, _> =
+            failed.iter().map(|(key, failure, outcome)| (*key, (*failure, *outcome))).collect();
         let mut ended = Vec::with_capacity(leased.len());
         for standing in leased {
             let Some(&(failure, outcome)) = by_key.get(&standing.key) else { continue };
             let event = StepEvent::Failed { failure, random: (self.random)() as u32 };
-            ended.push(self.end(standing, &event, AttemptStatus::Failed, failure.clone(), line(outcome)).await?);
+            ended.push(
+                self.end(standing, &event, AttemptStatus::Failed, failure.clone(), line(outcome)).await?,
+            );
         }
         let applied = self.tx.end(&ended, self.now).await?;
         self.out.counts.failed += applied.len();
@@ -96,16 +113,7 @@ impl Work<'_> {
         Ok(EndedAttempt { key: leased.key, to: moved.to, ready_at, status, failure, line })
     }
 
-    async fn unapplied(
-        &mut self,
-        outcomes: &[(BatchId, StepOutcome)],
-        applied: &HashSet<AttemptKey>,
-    ) -> Result<(), StoreError> {
-        let missed: Vec<(AttemptKey, &StepOutcome)> = outcomes
-            .iter()
-            .map(|(batch, outcome)| (AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch }, outcome))
-            .filter(|(key, _)| !applied.contains(key))
-            .collect();
+    async fn unapplied(&mut self, missed: Vec<(AttemptKey, &StepOutcome)>) -> Result<(), StoreError> {
         let keys: Vec<AttemptKey> = missed.iter().map(|(key, _)| *key).collect();
         let recorded: HashMap<AttemptKey, _> = self.tx.recorded(&keys).await?.into_iter().collect();
         for (key, outcome) in missed {
@@ -116,7 +124,10 @@ impl Work<'_> {
                 }
                 Some(Some(digest)) => {
                     self.out.counts.discrepancies += 1;
-                    let detail = format!("recorded {digest}, then came {}: the recorded outcome stands", outcome.digest);
+                    let detail = format!(
+                        "recorded {digest}, then came {}: the recorded outcome stands",
+                        outcome.digest
+                    );
                     (NoteKind::Discrepancy, detail)
                 }
                 _ => {

@@ -21,7 +21,8 @@ impl Work<'_> {
         }
         self.tx.leave(&leaving, self.now).await?;
         self.out.gone.extend(leaving.iter().map(|(worker, _)| *worker));
-        let (ordinary, shortened): (Vec<_>, Vec<_>) = input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
+        let (ordinary, shortened): (Vec<_>, Vec<_>) =
+            input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
         let ordinary: Vec<WorkerId> = ordinary.into_iter().map(|(worker, _)| worker).collect();
         self.renew(&ordinary, lease_until).await?;
         for (worker, until) in shortened {
@@ -56,7 +57,11 @@ impl Work<'_> {
     }
 
     /// Which of the held batches are still the worker's; open ones that it does not hold are lost.
-    async fn kept(&mut self, worker: WorkerId, hello: &Hello) -> Result<Vec<(BatchId, Vec<(StepId, u32)>)>, StoreError> {
+    async fn kept(
+        &mut self,
+        worker: WorkerId,
+        hello: &Hello,
+    ) -> Result<Vec<(BatchId, Vec<(StepId, u32)>)>, StoreError> {
         let mut kept = Vec::new();
         let mut forgotten = Vec::new();
         for open in self.tx.open_batches(worker).await? {

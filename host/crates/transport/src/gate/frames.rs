@@ -61,10 +61,13 @@ impl FrameGuard {
         while let Some((&first, rest)) = bytes.split_first() {
             match self.place {
                 Place::Greeting(at) => {
-                    if matches!((at, first), (0, byte) if byte != 0xff) || matches!((at, first), (9, byte) if byte != 0x7f) {
+                    if matches!((at, first), (0, byte) if byte != 0xff)
+                        || matches!((at, first), (9, byte) if byte != 0x7f)
+                    {
                         return Err(Violation::NotZmtp);
                     }
-                    self.place = if at + 1 == GREETING_BYTES { Place::Flags } else { Place::Greeting(at + 1) };
+                    self.place =
+                        if at + 1 == GREETING_BYTES { Place::Flags } else { Place::Greeting(at + 1) };
                     bytes = rest;
                 }
                 Place::Flags => {
@@ -156,7 +159,10 @@ mod tests {
     fn ordinary_messages_pass_and_hostile_sizes_do_not() {
         check(&stream(&[&[4, 3, 1, 2, 3], &[1, 2, 0, 0], &[0, 0], &[0, 1, 9]]), Ok(()));
         check(b"GET / HTTP/1.1\r\n\r\n", Err(Violation::NotZmtp));
-        check(&stream(&[&[2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]), Err(Violation::TooLarge { bytes: u64::MAX, bytes_max: 1_000 }));
+        check(
+            &stream(&[&[2, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]]),
+            Err(Violation::TooLarge { bytes: u64::MAX, bytes_max: 1_000 }),
+        );
         check(&stream(&[&[8, 0]]), Err(Violation::Flags(8)));
         check(&stream(&[&[1, 0][..]; 5]), Err(Violation::TooManyFrames));
     }

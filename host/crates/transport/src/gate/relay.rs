@@ -19,7 +19,8 @@ pub(super) async fn read_line(stream: &mut (impl AsyncRead + Unpin)) -> io::Resu
             _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is too long")),
         }
     }
-    String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the first line is no text"))
+    String::from_utf8(line)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the first line is no text"))
 }
 
 /// Relays until the end; what comes from `untrusted` is checked by the guard.
@@ -46,7 +47,8 @@ async fn copy(
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let read = tokio::time::timeout(IDLE_TIMEOUT, from.read(&mut buffer)).await;
-        let read = read.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the connection fell silent"))??;
+        let read =
+            read.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the connection fell silent"))??;
         if read == 0 {
             return Ok(());
         }

@@ -159,7 +159,9 @@ impl Connection {
 
     async fn greet(&self, stream: &mut TcpStream) -> Result<(), String> {
         let line = tokio::time::timeout(LINE_TIMEOUT, read_line(stream)).await;
-        let line = line.map_err(|_| "the first line took too long".to_owned())?.map_err(|error| error.to_string())?;
+        let line = line
+            .map_err(|_| "the first line took too long".to_owned())?
+            .map_err(|error| error.to_string())?;
         let expected = || "the first line must be 'STEPWRIGHT/1 <token>'".to_owned();
         let token = line.trim_end_matches('\r').strip_prefix(GREETING).ok_or_else(expected)?;
         if self.options.token.matches(token) { Ok(()) } else { Err("the token is wrong".to_owned()) }

@@ -111,10 +111,24 @@ mod tests {
     fn a_token_that_others_can_read_or_that_is_too_short_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        File::options().write(true).create_new(true).mode(0o644).open(&path).unwrap().write_all(&[b'x'; 64]).unwrap();
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o644)
+            .open(&path)
+            .unwrap()
+            .write_all(&[b'x'; 64])
+            .unwrap();
         assert!(matches!(Token::read(&path), Err(TokenError::Open { mode: 0o644, .. })));
         let short = folder.path().join("short");
-        File::options().write(true).create_new(true).mode(0o600).open(&short).unwrap().write_all(b"secret").unwrap();
+        File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&short)
+            .unwrap()
+            .write_all(b"secret")
+            .unwrap();
         assert!(matches!(Token::read(&short), Err(TokenError::Content { length: 6, .. })));
     }
 }

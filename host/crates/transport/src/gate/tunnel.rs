@@ -54,7 +54,8 @@ impl Tunnel {
         let path = &options.path;
         private_folder(path.parent().unwrap_or(Path::new(".")))?;
         crate::zmq::free_socket(path)?;
-        let listener = UnixListener::bind(path).map_err(|source| TunnelError::Listen { path: path.clone(), source })?;
+        let listener =
+            UnixListener::bind(path).map_err(|source| TunnelError::Listen { path: path.clone(), source })?;
         Ok(Self { listener, options })
     }
 
@@ -98,5 +99,7 @@ async fn enter(options: &TunnelOptions) -> io::Result<TcpStream> {
             None => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no gate that answers")),
         }
     };
-    tokio::time::timeout(LINE_TIMEOUT, greeting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    tokio::time::timeout(LINE_TIMEOUT, greeting)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 use zeromq::util::PeerIdentity;
-use zeromq::{MultiPeerBackend, RouterSocket, Socket as _, SocketEvent, SocketRecv as _, SocketSend as _, ZmqMessage};
+use zeromq::{
+    MultiPeerBackend, RouterSocket, Socket as _, SocketEvent, SocketRecv as _, SocketSend as _, ZmqMessage,
+};
 
 use super::path::{PathError, free_socket, private_folder};
 use super::{LINGER, QUEUE_MAX, SharedStats, bytes, endpoint};
@@ -195,7 +197,12 @@ impl Router {
         }
     }
 
-    async fn received(&mut self, message: ZmqMessage, backend: &dyn MultiPeerBackend, socket: &mut RouterSocket) {
+    async fn received(
+        &mut self,
+        message: ZmqMessage,
+        backend: &dyn MultiPeerBackend,
+        socket: &mut RouterSocket,
+    ) {
         let mut frames = message.into_vec();
         if frames.is_empty() {
             return;
@@ -234,7 +241,13 @@ impl Router {
         connection
     }
 
-    async fn send(&mut self, socket: &mut RouterSocket, backend: &dyn MultiPeerBackend, to: ConnectionId, frames: Frames) {
+    async fn send(
+        &mut self,
+        socket: &mut RouterSocket,
+        backend: &dyn MultiPeerBackend,
+        to: ConnectionId,
+        frames: Frames,
+    ) {
         let Some(peer) = self.by_connection.get(&to).cloned() else { return };
         if let Err(error) = socket.send(addressed(peer.clone(), frames)).await {
             tracing::debug!(connection = to.0, %error, "a message could not be sent; the connection is closed");

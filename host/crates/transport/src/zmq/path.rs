@@ -92,5 +92,9 @@ pub(crate) fn free_socket(path: &Path) -> Result<(), PathError> {
 }
 
 pub(crate) fn short_enough(path: &Path) -> Result<(), PathError> {
-    if path.as_os_str().len() > PATH_BYTES_MAX { Err(PathError::TooLong { path: path.to_owned() }) } else { Ok(()) }
+    if path.as_os_str().len() > PATH_BYTES_MAX {
+        Err(PathError::TooLong { path: path.to_owned() })
+    } else {
+        Ok(())
+    }
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
-use zeromq::{DealerSocket, Socket as _, SocketEvent, SocketOptions, SocketRecv as _, SocketSend as _, ZmqMessage};
+use zeromq::{
+    DealerSocket, Socket as _, SocketEvent, SocketOptions, SocketRecv as _, SocketSend as _, ZmqMessage,
+};
 
 use super::path::{PathError, short_enough};
 use super::{LINGER, QUEUE_MAX, SharedStats, bytes, endpoint};
@@ -64,7 +66,9 @@ pub fn connect(options: ConnectOptions) -> Result<ZmqWorkerPort, PathError> {
     };
     let io = |source| PathError::Io { path, source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io.clone())?;
-    let spawned = std::thread::Builder::new().name("zmq-dealer".to_owned()).spawn(move || runtime.block_on(dealer.run()));
+    let spawned = std::thread::Builder::new()
+        .name("zmq-dealer".to_owned())
+        .spawn(move || runtime.block_on(dealer.run()));
     let thread = Some(spawned.map_err(io)?);
     let envelope = Envelope::new(options.incarnation);
     Ok(ZmqWorkerPort { events, commands, envelope, connected: false, message_bytes_max, stats, thread })
