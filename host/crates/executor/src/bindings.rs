@@ -1,0 +1,28 @@
+//! The Rust side of `stepwright:step@0.1.0`, generated from its WIT folder.
+//!
+//! The imports are plain functions: none of them waits. What goes into the guest is borrowed, so payloads are copied once,
+//! into the guest's own memory.
+
+mod generated {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unsafe_code,
+        clippy::all,
+        reason = "generated from the WIT, where the documentation is"
+    )]
+
+    wasmtime::component::bindgen!({
+        path: "../../../wit/step-0.1.0",
+        world: "plugin",
+        ownership: Borrowing { duplicate_if_necessary: true },
+        imports: { default: trappable },
+        exports: { default: async },
+    });
+}
+
+pub(crate) use generated::PluginPre;
+pub(crate) use generated::stepwright::step::types::{
+    Description, HandlerDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
+};
+pub(crate) use generated::stepwright::step::{host, log, types};

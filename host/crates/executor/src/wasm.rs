@@ -1,0 +1,184 @@
+//! Runs steps as WebAssembly components: a fresh instance for every attempt, thrown away after it.
+//!
+//! ```text
+//! execute ─▶ slot ─▶ plugin by digest ─▶ store, limits armed ─▶ instantiate ─▶ handle ─▶ verdict
+//!              └────── told to stop meanwhile: cancelled ──────┘   └─ CPU, clock, cancel ─┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use stepwright_registry::PluginFolder;
+use stepwright_workflow::{Clock, Digest, Failure, Outcome, Timestamp};
+use wasmtime::Store;
+
+use crate::bindings::{ParentOutput, StepContext, StepError, Tag};
+use crate::cache::{CacheCounts, LoadError, Plugins, Ready};
+use crate::call::{Control, Executor, HostBroken, Receipt, StepCall, StepReport};
+use crate::compiled::CompiledFolder;
+use crate::limits::Limits;
+use crate::meter::bounded;
+use crate::sandbox::Sandbox;
+use crate::state::StepState;
+use crate::verdict::{self, Circumstances};
+
+/// The executor of the real world.
+pub struct WasmExecutor {
+    sandbox: Arc<Sandbox>,
+    plugins: Arc<Plugins>,
+    clock: Arc<dyn Clock>,
+}
+
+impl WasmExecutor {
+    /// An executor that takes components from `folder` and keeps their compiled code in `compiled`.
+    pub fn new(
+        sandbox: Arc<Sandbox>,
+        folder: PluginFolder,
+        compiled: CompiledFolder,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let plugins = Arc::new(Plugins::new(Arc::clone(&sandbox), folder, compiled));
+        Self { sandbox, plugins, clock }
+    }
+
+    /// Loads a plugin ahead of its first step, or says why it cannot be run.
+    pub async fn warm(&self, digest: Digest) -> Result<(), Failure> {
+        self.plugins.get(digest).await.map(|_| ()).map_err(|error| verdict::unavailable(&error))
+    }
+
+    /// How often plugins were found ready, loaded, refused or compiled.
+    pub fn cache_counts(&self) -> CacheCounts {
+        self.plugins.counts()
+    }
+
+    /// Slots that no step holds.
+    pub fn slots_free(&self) -> usize {
+        self.sandbox.slots_free()
+    }
+
+    /// Waits for a slot's plugin, unless the attempt is told to stop first.
+    async fn load(&self, digest: Digest, control: &Control) -> Option<Result<Ready, LoadError>> {
+        tokio::select! {
+            biased;
+            loaded = self.plugins.get(digest) => Some(loaded),
+            () = control.cancelled() => None,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        plugin: Ready,
+        call: StepCall,
+        control: Control,
+    ) -> Result<StepReport, HostBroken> {
+        let options = self.sandbox.options();
+        let limits = Limits::of(options, &call.limits, call.timeout);
+        let started_at = self.clock.now();
+        let deadline_ms = u64::try_from(started_at.after(call.timeout).0).unwrap_or(0);
+        let (mut store, meter) = self.sandbox.store(&limits, control.clone());
+        let run = handle(&plugin, &mut store, &call, deadline_ms);
+        let ended = bounded(&meter, limits.wall, (&control, options.cancel_grace), run).await;
+
+        let (cpu, wall, state) = (meter.cpu(), meter.wall(), store.data());
+        let log = state.journal.take();
+        let outcome = verdict::outcome(
+            ended,
+            &Circumstances {
+                limits: &limits,
+                cpu,
+                wall,
+                cancelled: control.is_cancelled(),
+                stopped: state.stopped,
+                hit: state.limiter.hit(),
+                stderr_tail: &log.stderr_tail,
+            },
+        )?;
+        let receipt = Receipt {
+            cpu_us: micros(cpu),
+            memory_bytes_peak: state.limiter.memory_bytes_peak(),
+            bytes_in: bytes_in(&call),
+            bytes_out: bytes_out(&outcome),
+            host_calls: state.host_calls,
+            log_dropped: log.dropped,
+        };
+        Ok(StepReport { outcome, started_at, wall, receipt, log: log.lines })
+    }
+}
+
+#[async_trait]
+impl Executor for WasmExecutor {
+    async fn execute(&self, call: StepCall, control: Control) -> Result<StepReport, HostBroken> {
+        if control.is_cancelled() {
+            return Ok(never_started(self.clock.now(), verdict::cancelled()));
+        }
+        let _slot = tokio::select! {
+            biased;
+            slot = self.sandbox.slot() => slot?,
+            () = control.cancelled() => return Ok(never_started(self.clock.now(), verdict::cancelled())),
+        };
+        // The step's clock starts once its plugin is there: a slow disk or a first compilation is not its fault.
+        match self.load(call.digest, &control).await {
+            Some(Ok(plugin)) => self.attempt(plugin, call, control).await,
+            Some(Err(error)) => Ok(never_started(self.clock.now(), verdict::unavailable(&error))),
+            None => Ok(never_started(self.clock.now(), verdict::cancelled())),
+        }
+    }
+}
+
+/// Instantiates the plugin and calls its handler. The payloads are borrowed: they are copied once, into the guest.
+async fn handle(
+    plugin: &Ready,
+    store: &mut Store<StepState>,
+    call: &StepCall,
+    deadline_ms: u64,
+) -> wasmtime::Result<Result<String, StepError>> {
+    let task_id = call.task.to_string();
+    let parents: Vec<_> = call
+        .parents
+        .iter()
+        .map(|parent| ParentOutput { step: &parent.step, output: parent.output.as_str() })
+        .collect();
+    let tags: Vec<_> = call.tags.iter().map(|(key, value)| Tag { key, value }).collect();
+    let context = StepContext {
+        task_id: &task_id,
+        step_name: &call.step_name,
+        attempt: call.attempt,
+        retry_limit: call.retry_limit,
+        idempotency_key: &call.idempotency_key,
+        deadline_ms,
+        task_context: call.context.as_str(),
+        config: call.config.as_str(),
+        parents: &parents,
+        tags: &tags,
+    };
+    let instance = plugin.instantiate_async(&mut *store).await?;
+    instance.stepwright_step_handler().call_handle(store, &call.handler, context).await
+}
+
+/// The report of an attempt that no guest code saw.
+fn never_started(now: Timestamp, error: Failure) -> StepReport {
+    StepReport {
+        outcome: Outcome::Failed { error },
+        started_at: now,
+        wall: Duration::ZERO,
+        receipt: Receipt::default(),
+        log: Vec::new(),
+    }
+}
+
+fn bytes_in(call: &StepCall) -> u64 {
+    let parents: usize = call.parents.iter().map(|parent| parent.output.bytes()).sum();
+    (call.context.bytes() + call.config.bytes() + parents) as u64
+}
+
+fn bytes_out(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Completed { output } => output.bytes() as u64,
+        Outcome::Failed { error } => error.details.as_ref().map_or(0, |details| details.bytes() as u64),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
