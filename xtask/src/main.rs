@@ -1,2 +1,52 @@
-//! Placeholder.
-fn main() {}
+//! The repository's own commands. Nothing here is part of the product.
+
+mod bench;
+mod demo;
+mod run;
+mod sqlx;
+mod test;
+mod tidy;
+mod tools;
+
+mod orders;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  demo [--orders N] [--seed N] [--keep]   build everything and fulfil orders with two worker processes (default 1000)
+  test [--fast]                           everything that must pass; --fast leaves out clippy and the documentation
+  bench [WORKLOAD…] [--micro]             the figures of docs/benchmarks.md, in release mode
+  tidy                                    only the checks of the repository itself
+  sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
+  plugins                                 build the example plugins and the hostile guests
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let result = match command {
+        "demo" => demo::demo(rest),
+        "test" => test::test(rest),
+        "bench" => bench::bench(rest),
+        "tidy" => tidy::tidy(),
+        "sqlx" => sqlx::sqlx(rest),
+        "plugins" => tools::wasm_target().and_then(|()| tools::build_plugins()),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("unknown command '{other}'\n\n{USAGE}")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask {command}: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

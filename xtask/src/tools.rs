@@ -1,0 +1,62 @@
+//! What a build needs beyond Rust, fetched where it is missing.
+
+use std::process::Command;
+
+use crate::run::{Outcome, cargo, read, root, run, works};
+
+const WASM_TARGET: &str = "wasm32-wasip2";
+const GUESTS: &str = "plugins/Cargo.toml";
+
+/// Makes sure that guests can be compiled.
+pub(crate) fn wasm_target() -> Outcome {
+    let listed = read(Command::new("rustup").current_dir(root()).args(["target", "list", "--installed"]));
+    match listed {
+        Ok(targets) if targets.lines().any(|target| target == WASM_TARGET) => Ok(()),
+        Ok(_) => run(Command::new("rustup").current_dir(root()).args(["target", "add", WASM_TARGET])),
+        // A Rust that did not come from rustup: the build itself will say whether the target is there.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Makes sure that the test runner is there.
+pub(crate) fn nextest() -> Outcome {
+    if works(&mut cargo(["nextest", "--version"])) {
+        return Ok(());
+    }
+    eprintln!("cargo-nextest is not installed; installing it");
+    // Compiling it takes minutes; its makers offer it built for the common machines.
+    let fetched =
+        "curl -LsSf https://get.nexte.st/latest/linux | tar xz -C \"${CARGO_HOME:-$HOME/.cargo}/bin\"";
+    if cfg!(all(target_os = "linux", target_arch = "x86_64"))
+        && works(Command::new("sh").args(["-c", fetched]))
+        && works(&mut cargo(["nextest", "--version"]))
+    {
+        return Ok(());
+    }
+    run(&mut cargo(["install", "--locked", "cargo-nextest"]))
+}
+
+/// Builds every guest: the example plugins and the hostile fixtures.
+pub(crate) fn build_plugins() -> Outcome {
+    run(&mut cargo([
+        "build",
+        "--quiet",
+        "--release",
+        "--locked",
+        "--target",
+        WASM_TARGET,
+        "--manifest-path",
+        GUESTS,
+        "--workspace",
+    ]))
+}
+
+/// Where a built guest lies.
+pub(crate) fn plugin(name: &str) -> std::path::PathBuf {
+    root().join(format!("plugins/target/{WASM_TARGET}/release/{name}.wasm"))
+}
+
+/// Runs the guests' own tests natively, and their lints.
+pub(crate) fn test_plugins() -> Outcome {
+    run(&mut cargo(["test", "--quiet", "--locked", "--manifest-path", GUESTS, "--workspace"]))
+}
