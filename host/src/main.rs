@@ -1,2 +1,34 @@
-//! Placeholder.
-fn main() {}
+//! The `stepwright` binary: reads its settings, puts the parts together, and gives them a command line.
+
+mod cli;
+mod clock;
+mod commands;
+mod compose;
+mod config;
+mod context;
+mod error;
+mod input;
+mod lifecycle;
+mod output;
+mod telemetry;
+mod wake;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::Cli;
+use crate::error::Exit;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.global.json;
+    match commands::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            error.print(json);
+            Exit::Failed.into()
+        }
+    }
+}

@@ -1,1 +1,1 @@
-SELECT id AS "id!: i64" FROM workers WHERE state = 'joined' AND lease_until <= ?1 ORDER BY id
+SELECT id AS "id!: i64" FROM workers WHERE state = 'joined' AND lease_until <= ?1 ORDER BY lease_until, id

@@ -17,14 +17,13 @@ pub(crate) fn keys(keys: &[AttemptKey]) -> Result<String> {
     array(keys.iter().map(|key| (key.step, key.attempt, key.batch)))
 }
 
-/// `[step, attempt, batch, output, digest, started_at, execution_us, cpu_us, memory_bytes_peak, log]`
+/// `[step, attempt, batch, digest, started_at, execution_us, cpu_us, memory_bytes_peak, log]`
 pub(crate) fn completed(attempts: &[CompletedAttempt]) -> Result<String> {
-    array(attempts.iter().map(|CompletedAttempt { key, output, line }| {
+    array(attempts.iter().map(|CompletedAttempt { key, line, .. }| {
         (
             key.step,
             key.attempt,
             key.batch,
-            output.as_str(),
             line.digest.map(|digest| digest.hex()),
             line.started_at,
             line.execution_us,

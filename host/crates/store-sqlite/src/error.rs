@@ -45,3 +45,33 @@ pub(crate) fn unavailable(path: &Path, reason: impl std::fmt::Display) -> StoreE
         reason: reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Executor as _, SqliteConnection};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_somebody_else_writes_is_busy() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.path().join("tasks.db"))
+            .create_if_missing(true)
+            .busy_timeout(std::time::Duration::ZERO);
+        let mut one = SqliteConnection::connect_with(&options).await.unwrap();
+        let mut two = SqliteConnection::connect_with(&options).await.unwrap();
+        one.execute("BEGIN IMMEDIATE").await.unwrap();
+        let error = two.execute("BEGIN IMMEDIATE").await.map_err(engine("begin")).unwrap_err();
+        assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+        let error = two.execute("SELECT * FROM nothing").await.map_err(engine("look")).unwrap_err();
+        assert!(matches!(error, StoreError::Engine { what: "look", .. }), "{error}");
+        assert!(matches!(engine("look")(sqlx::Error::PoolClosed), StoreError::Unavailable { .. }));
+    }
+
+    #[test]
+    fn a_full_disk_may_pass_and_a_broken_rule_does_not() {
+        assert!(passing("13") && passing("778") && is_busy("517"));
+        assert!(!passing("275") && !is_busy("275") && !passing("odd"));
+    }
+}

@@ -134,7 +134,8 @@ impl Round for SqliteRound {
         }
         let rows = encode::completed(attempts)?;
         run!(self, "record attempts", execute, "queries/complete_attempts.sql", rows, now.0);
-        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", rows);
+        let outputs = encode::array(attempts.iter().map(|attempt| attempt.output.as_str()))?;
+        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", rows, outputs);
         moved
             .into_iter()
             .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))

@@ -32,11 +32,13 @@ pub struct SqliteOptions {
     pub readers_max: u32,
     /// Apply missing migrations. Otherwise a database that is behind is refused.
     pub migrate: bool,
+    /// Refuse a database whose schema is not the program's. Without it, only the schema's version may be asked for.
+    pub check: bool,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { readers_max: 4, migrate: true }
+        Self { readers_max: 4, migrate: true, check: true }
     }
 }
 
@@ -71,10 +73,11 @@ impl SqliteStore {
     pub async fn open(path: &Path, options: SqliteOptions) -> Result<Self> {
         prepare_file(path)?;
         let store = Self::connect(path, options.readers_max).await?;
+        if !options.check {
+            return Ok(store);
+        }
         let status = store.schema_status().await.map_err(|error| unavailable(path, error))?;
-        if let Some(version) = status.unknown.first() {
-            let reason =
-                format!("it has the schema version {version}, made by a newer stepwright; upgrade this one");
+        if let Some(reason) = status.refusal() {
             return Err(unavailable(path, reason));
         }
         if !status.is_current() {
@@ -121,6 +124,18 @@ impl SqliteStore {
         Ok(Self { writer, readers, counters: Arc::default() })
     }
 
+    /// Which migrations a database file has, without applying any. There must be such a file.
+    pub async fn status_of(path: &Path) -> Result<SchemaStatus> {
+        if !path.exists() {
+            return Err(unavailable(path, "there is no such file; 'stepwright db migrate' makes it"));
+        }
+        prepare_file(path)?;
+        let store = Self::connect(path, 1).await?;
+        let status = store.schema_status().await.map_err(|error| unavailable(path, error));
+        store.close().await;
+        status
+    }
+
     /// Which migrations the database has.
     pub async fn schema_status(&self) -> Result<SchemaStatus> {
         let mut connection = self.writer.acquire().await.map_err(engine("connect to the database"))?;
@@ -130,17 +145,13 @@ impl SqliteStore {
     /// Applies every migration that is missing. Two processes may do so at once.
     pub async fn migrate(&self) -> Result<()> {
         let mut connection = self.writer.acquire().await.map_err(engine("connect to the database"))?;
-        match schema::migrate(&mut connection).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let now = schema::status(&mut connection).await;
-                if now.is_ok_and(|status| status.is_current()) {
-                    Ok(())
-                } else {
-                    Err(migration("migrate the database", error))
-                }
+        // A migration fails if another process has just applied it: each try goes at least one further then.
+        for _ in schema::MIGRATIONS.iter() {
+            if schema::migrate(&mut connection).await.is_ok() {
+                return Ok(());
             }
         }
+        schema::migrate(&mut connection).await.map_err(|error| migration("migrate the database", error))
     }
 }
 

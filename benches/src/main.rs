@@ -1,0 +1,49 @@
+//! The workloads end to end, and the floors below which nothing can be. One JSON line each on stdout, a table on stderr.
+//!
+//! The orchestrator and the load generator live in this process; two worker processes run the steps, over ZeroMQ on ipc.
+//! The database is a file on the disk below the current directory, and every commit is durable.
+
+mod floor;
+mod load;
+mod report;
+mod usage;
+mod workload;
+mod world;
+
+use std::process::ExitCode;
+
+use crate::report::Report;
+use crate::workload::Workload;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(&arguments)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("benchmark failed: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let chosen = workload::choose(arguments)?;
+    let floors = floor::measure().await?;
+    let mut reports = Vec::new();
+    for workload in chosen {
+        let report = measure(&workload, &floors).await?;
+        println!("{}", serde_json::to_string(&report)?);
+        reports.push(report);
+    }
+    report::table(&floors, &reports);
+    Ok(())
+}
+
+async fn measure(workload: &Workload, floors: &floor::Floors) -> anyhow::Result<Report> {
+    let mut world = world::World::start(workload).await?;
+    let report = load::run(&mut world, workload, floors).await;
+    world.stop().await?;
+    report
+}

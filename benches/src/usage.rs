@@ -1,0 +1,24 @@
+//! What processes used, from `/proc` (proc(5)).
+
+use std::fs;
+use std::time::Duration;
+
+/// Ticks per second in `/proc`: `USER_HZ`, which is 100 on every Linux.
+const USER_HZ: u64 = 100;
+
+/// CPU time of a process so far, user and system, all its threads.
+pub(crate) fn cpu(pid: u32) -> anyhow::Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold anything; the fields that count come after it.
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 1_000 / USER_HZ))
+}
+
+/// Proportional memory of a process in bytes: shared pages count by share.
+pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kib: u64 = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0);
+    Ok(kib * 1_024)
+}

@@ -1,0 +1,157 @@
+//! A fresh deployment for one workload: database, orchestrator in this process, worker processes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, ensure};
+use stepwright_executor::{EngineOptions, Sandbox, inspect};
+use stepwright_orchestrator::catalog::{self, Prepared};
+use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions};
+use stepwright_registry::PluginFolder;
+use stepwright_store::{NewPlugin, Store};
+use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
+use stepwright_transport::zmq::{self, BindOptions};
+use stepwright_workflow::{Clock, Payload, Timestamp};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::workload::Workload;
+
+const WORKERS: usize = 2;
+
+/// The machine's clock.
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this binary owns the clock")]
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A worker process, killed when it is dropped.
+pub(crate) struct WorkerProcess(Child);
+
+impl WorkerProcess {
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for WorkerProcess {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// See the module.
+pub(crate) struct World {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) handle: OrchestratorHandle,
+    pub(crate) prepared: Prepared,
+    pub(crate) workers: Vec<WorkerProcess>,
+    stop: CancellationToken,
+    running: JoinSet<anyhow::Result<()>>,
+    /// On the disk that is measured.
+    _data: tempfile::TempDir,
+    /// In the system's temporary folder: socket names must be short.
+    _run: tempfile::TempDir,
+}
+
+/// A folder on the disk below the current directory.
+pub(crate) fn data_folder() -> anyhow::Result<tempfile::TempDir> {
+    let parent = root().join("target/bench");
+    std::fs::create_dir_all(&parent)?;
+    Ok(tempfile::tempdir_in(parent)?)
+}
+
+/// The component that every workload runs.
+pub(crate) fn component() -> anyhow::Result<Vec<u8>> {
+    let path = root().join("plugins/target/wasm32-wasip2/release/shapes.wasm");
+    std::fs::read(&path).with_context(|| format!("{} is missing; build it with 'cargo xtask plugins'", path.display()))
+}
+
+impl World {
+    /// Starts everything and waits until the workers have joined.
+    pub(crate) async fn start(workload: &Workload) -> anyhow::Result<Self> {
+        let (data, run) = (data_folder()?, tempfile::Builder::new().prefix("sw-bench-").tempdir()?);
+        let socket = run.path().join("run/orchestrator.sock");
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(&data.path().join("stepwright.db"), SqliteOptions::default()).await?);
+        let prepared = prepare(&*store, data.path(), workload).await?;
+        let options = BindOptions { path: socket, incarnation: "bench".to_owned(), message_bytes_max: 8 << 20 };
+        let port = Box::new(zmq::bind(options).await?);
+        let random = Arc::new(|| 0);
+        let options = OrchestratorOptions::new("bench");
+        let (orchestrator, handle) = Orchestrator::new(options, Arc::clone(&store), port, Arc::new(SystemClock), random);
+        let stop = CancellationToken::new();
+        let mut running = JoinSet::new();
+        let stopped = stop.clone();
+        running.spawn(async move { orchestrator.run(stopped).await.map_err(anyhow::Error::from) });
+        let workers = (1..=WORKERS).map(|number| worker(number, data.path(), &run.path().join("run")));
+        let workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
+        let world = Self { store, handle, prepared, workers, stop, running, _data: data, _run: run };
+        world.joined().await?;
+        Ok(world)
+    }
+
+    async fn joined(&self) -> anyhow::Result<()> {
+        for _ in 0..600 {
+            if self.store.workers(10).await?.len() == WORKERS {
+                return Ok(());
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        Err(anyhow!("the workers did not join within 30 s"))
+    }
+
+    /// Ends everything.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.workers.clear();
+        self.stop.cancel();
+        while let Some(ended) = self.running.join_next().await {
+            ended??;
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow::Result<Prepared> {
+    let bytes = component()?;
+    let sandbox = Sandbox::start(EngineOptions { slots: 1, ..EngineOptions::default() })?;
+    let found = inspect(&sandbox, bytes.clone()).await?;
+    PluginFolder::open(&data.join("plugins"))?.put(&bytes)?;
+    let plugin = NewPlugin {
+        digest: found.digest,
+        name: found.description.name.clone(),
+        version: found.description.version.clone(),
+        bytes: found.bytes,
+        description: Payload::of(&found.description)?,
+    };
+    let now = SystemClock.now();
+    store.add_plugin(&plugin, now).await?;
+    let path = root().join(format!("config/templates/{}.yaml", workload.template));
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    catalog::add_template(store, (&path.display().to_string(), &text), "development", now).await?;
+    let prepared = catalog::prepare(store, &format!("shapes/{}", workload.template), "development").await?;
+    ensure!(prepared.plan.steps.len() == workload.steps, "{} has {} steps", workload.template, prepared.plan.steps.len());
+    Ok(prepared)
+}
+
+fn worker(number: usize, data: &Path, run: &Path) -> anyhow::Result<WorkerProcess> {
+    let program = std::env::current_exe()?.with_file_name("stepwright");
+    let mut command = Command::new(&program);
+    command.arg("--data-dir").arg(data).arg("--run-dir").arg(run).args(["--log-level", "warn", "work", "--name"]);
+    command.arg(format!("worker-{number}")).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+    let child = command.spawn().with_context(|| format!("failed to start {}", program.display()))?;
+    Ok(WorkerProcess(child))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}

@@ -1,0 +1,114 @@
+//! How SQLite runs the statements of the hot path: by key or by index, never by reading a whole table.
+
+use sqlx::{Connection as _, Row as _, SqliteConnection};
+
+use crate::file;
+
+macro_rules! hot {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, concat!("EXPLAIN QUERY PLAN ", include_str!(concat!("../../queries/", $name, ".sql"))))),*]
+    };
+}
+
+/// Every statement of a round and of the pump's ticks.
+const HOT: &[(&str, &str)] = hot![
+    "batch",
+    "change_steps",
+    "claimable",
+    "close_batches",
+    "complete_attempts",
+    "complete_steps",
+    "count_steps",
+    "end_attempts",
+    "end_steps",
+    "glance",
+    "inputs",
+    "lease_steps",
+    "lease_tasks",
+    "leased",
+    "next_ready_at",
+    "notes",
+    "open_batches",
+    "outputs",
+    "plan",
+    "plan_by_digest",
+    "recorded",
+    "release",
+    "settle",
+    "started",
+    "step_details",
+    "steps_of_task",
+    "task_input",
+    "task_state",
+    "task_states",
+    "tasks_with_keys",
+    "to_stop",
+    "told_to_stop",
+    "wake",
+    "workers_expired",
+    "workers_joined",
+    "workers_leave",
+    "workers_renew",
+];
+
+/// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
+const GROWING: [&str; 8] = ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
+const PARTIAL: [&str; 5] = ["steps_claimable", "steps_waiting", "steps_to_stop", "workers_joined", "batches_open"];
+
+async fn explained(connection: &mut SqliteConnection, statement: &'static str) -> Vec<String> {
+    let rows = sqlx::query(statement).fetch_all(connection).await.unwrap();
+    rows.iter().map(|row| row.get("detail")).collect()
+}
+
+fn reads_a_whole_table(line: &str) -> bool {
+    let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
+    // An alias is as good as the table's name: what is not a JSON array, a subquery or a constant is a table.
+    let table = scanned.split(' ').next().unwrap_or_default();
+    let of_json = scanned.contains("VIRTUAL TABLE") || table == "CONSTANT" || table.starts_with('(');
+    !of_json && !PARTIAL.iter().any(|index| scanned.contains(&format!("INDEX {index}")))
+}
+
+#[tokio::test]
+async fn no_hot_statement_reads_a_whole_table() {
+    let (_store, folder) = file().await;
+    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    for (name, statement) in HOT {
+        let lines = explained(&mut connection, statement).await;
+        assert!(!lines.is_empty(), "{name} was not explained");
+        let whole: Vec<_> = lines.iter().filter(|line| reads_a_whole_table(line)).collect();
+        assert!(whole.is_empty(), "{name}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn claiming_and_waiting_use_their_indexes_without_sorting() {
+    let (_store, folder) = file().await;
+    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    for (name, index) in [
+        ("claimable", "steps_claimable"),
+        ("next_ready_at", "steps_waiting"),
+        ("wake", "steps_waiting"),
+        ("to_stop", "steps_to_stop"),
+        ("workers_expired", "workers_joined"),
+        ("workers_joined", "workers_joined"),
+        ("open_batches", "batches_open"),
+        ("tasks_with_keys", "tasks_idempotency"),
+        ("notes", "notes_task"),
+    ] {
+        let (_, statement) = HOT.iter().find(|(hot, _)| *hot == name).unwrap();
+        let lines = explained(&mut connection, statement).await;
+        assert!(lines.iter().any(|line| line.contains(&format!("INDEX {index}"))), "{name}: {lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("TEMP B-TREE")), "{name}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn the_check_of_this_file_finds_a_whole_table() {
+    let (_store, folder) = file().await;
+    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    for table in GROWING {
+        let statement = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN SELECT * FROM {table} AS t"));
+        let row = sqlx::query(statement).fetch_one(&mut connection).await.unwrap();
+        assert!(reads_a_whole_table(row.get("detail")), "{table}");
+    }
+}

@@ -1,0 +1,145 @@
+//! The command line, as clap reads it. What a verb does stands in `commands`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::plugin::PluginCommand;
+use crate::commands::task::TaskCommand;
+use crate::commands::template::TemplateCommand;
+use crate::commands::worker::WorkerCommand;
+
+/// Runs workflows whose steps are sandboxed WebAssembly components.
+#[derive(Debug, Parser)]
+#[command(name = "stepwright", version, max_term_width = 100, after_help = "\
+To begin: 'stepwright dev' runs everything in one process; 'stepwright plugin build DIR --add' and 'stepwright template add FILE' \
+register something to run; 'stepwright task run TEMPLATE --input FILE --watch' runs it.
+
+Settings come from the configuration file, then STEPWRIGHT_* variables, then flags; 'stepwright config show' lists them.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct GlobalFlags {
+    /// The configuration file [default: stepwright.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where the database and the plugins are
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The database file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) db: Option<PathBuf>,
+    /// Where the sockets are
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) run_dir: Option<PathBuf>,
+    /// The environment whose template overrides apply
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as 'info,stepwright_worker=debug'
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Any other setting, as 'config show' lists them
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an orchestrator and a worker in this process, to try things
+    Dev(WorkFlags),
+    /// Run an orchestrator
+    Orchestrate(OrchestrateFlags),
+    /// Run a worker
+    Work(WorkFlags),
+    /// Check, register and look at templates
+    #[command(subcommand)]
+    Template(TemplateCommand),
+    /// Build, register and look at plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+    /// Start, follow and repair tasks
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Look at workers
+    #[command(subcommand)]
+    Worker(WorkerCommand),
+    /// Look after the database
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Look at the settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Flags of `orchestrate`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct OrchestrateFlags {
+    /// Let workers of other machines in through this address
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) gate_listen: Option<String>,
+}
+
+/// Flags of `work` and `dev`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WorkFlags {
+    /// The worker's name, for people
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Steps that run at once
+    #[arg(long)]
+    pub(crate) slots: Option<u32>,
+    /// Reach the orchestrator through this gate instead of the run directory
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) gate: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Bring the schema up to date
+    Migrate,
+    /// Say where the schema stands
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// List every setting with its value and where it comes from
+    Show,
+    /// Check the configuration file, the environment and the flags
+    Check,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines on a terminal, JSON elsewhere.
+    Auto,
+    /// Lines.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,55 @@
+//! Settings in two stages: as written, each with its origin; and typed, as the parts take them.
+//!
+//! They come from the configuration file, then `STEPWRIGHT_*` variables, then flags: the later wins. Unknown keys and
+//! variables are errors, and so is every value that is not what it should be; all of them are reported at once.
+
+mod layers;
+mod settings;
+mod typed;
+mod values;
+
+pub(crate) use layers::{Layers, Origin};
+pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use typed::Config;
+
+use crate::cli::{GlobalFlags, LogFormat, OrchestrateFlags, WorkFlags};
+use crate::error::CliError;
+
+/// One thing that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct ConfigProblem {
+    /// The file with line and column, the variable, or the flag.
+    pub(crate) origin: String,
+    /// The setting.
+    pub(crate) key: String,
+    /// What is wrong, and what would be right.
+    pub(crate) problem: String,
+}
+
+impl std::fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}: {}", self.origin, self.key, self.problem)
+    }
+}
+
+/// Flags of single commands that are settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CommandFlags {
+    pub(crate) orchestrate: OrchestrateFlags,
+    pub(crate) work: WorkFlags,
+}
+
+/// Reads everything; every problem is listed.
+#[allow(clippy::disallowed_methods, reason = "only here the environment is read")]
+pub(crate) fn load(global: &GlobalFlags, flags: &CommandFlags) -> Result<(Layers, Config), CliError> {
+    let environment: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_")).collect();
+    let mut layers = Layers::new();
+    layers.file(global.config.as_deref())?;
+    layers.environment(&environment);
+    layers.flags(global, flags);
+    let config = Config::read(&mut layers);
+    if layers.problems.is_empty() {
+        return Ok((layers, config));
+    }
+    Err(CliError::listed("the settings are wrong", &layers.problems))
+}

@@ -1,0 +1,82 @@
+//! Every setting there is: its key, what kind of value it takes, its default, and what it is for.
+
+/// What a setting's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// A path.
+    Path,
+    /// A duration such as `250ms` or `5s`.
+    Duration,
+    /// A size such as `64MiB`.
+    Size,
+    /// A whole number from the first to the second.
+    Number(u64, u64),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+/// One setting. An empty default means that there is none, or that it is computed; the text says what then.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    pub(crate) key: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) default: &'static str,
+    pub(crate) help: &'static str,
+}
+
+const fn setting(key: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Setting {
+    Setting { key, kind, default, help }
+}
+
+const COUNT: Kind = Kind::Number(1, 1_000_000);
+
+/// In the order in which they are shown, by section.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting("data_dir", Kind::Path, "stepwright-data", "Where the database and the plugins are."),
+    setting("run_dir", Kind::Path, "", "Where the sockets are; made with mode 0700. Default: 'run' in the data directory."),
+    setting("environment", Kind::Text, "development", "Which template overrides apply."),
+    setting("threads", Kind::Number(0, 1_024), "0", "Threads that run tasks; 0 means one for each CPU."),
+    setting("store.path", Kind::Path, "", "The SQLite file. Default: 'stepwright.db' in the data directory."),
+    setting("log.level", Kind::Text, "info", "error, warn, info, debug, trace, or a filter such as 'info,stepwright_worker=debug'."),
+    setting("log.format", Kind::OneOf(&["auto", "human", "json"]), "auto", "Lines, JSON, or lines on a terminal and JSON elsewhere."),
+    setting("orchestrator.heartbeat", Kind::Duration, "1s", "How often workers send a sign of life."),
+    setting("orchestrator.lease", Kind::Duration, "5s", "How long a silent worker keeps its steps. Several heartbeats."),
+    setting("orchestrator.reconnect_grace", Kind::Duration, "2s", "How long a worker whose connection broke keeps its steps."),
+    setting("orchestrator.tick", Kind::Duration, "1s", "How often the database is looked at for what nobody told."),
+    setting("orchestrator.batch_steps_max", Kind::Number(1, 10_000), "64", "Steps in one batch."),
+    setting("orchestrator.batch_bytes_max", Kind::Size, "1MiB", "Payload bytes in one batch."),
+    setting("orchestrator.claim_steps_max", COUNT, "512", "Steps claimed in one transaction."),
+    setting("orchestrator.outcomes_max", COUNT, "1024", "Outcomes applied in one transaction."),
+    setting("wire.message_bytes_max", Kind::Size, "8MiB", "The largest message. The same for orchestrator and workers."),
+    setting("wire.payload_bytes_max", Kind::Size, "1MiB", "The largest context, configuration or output."),
+    setting("gate.listen", Kind::Text, "", "Where workers of other machines are let in, as address:port. Default: nowhere."),
+    setting("gate.token_file", Kind::Path, "", "The gate's secret, mode 0600; made if missing. Default: 'gate.token' in the data directory."),
+    setting("gate.connections_max", Kind::Number(1, 100_000), "1024", "Connections through the gate at once."),
+    setting("worker.name", Kind::Text, "", "The worker's name, for people. Default: the machine's name."),
+    setting("worker.slots", Kind::Number(0, 4_096), "0", "Steps that run at once; 0 means one for each CPU."),
+    setting("worker.credit", Kind::Number(0, 1_000_000), "0", "Steps held, running ones included; 0 means 32 for each slot, at least 64."),
+    setting("worker.credit_bytes", Kind::Size, "64MiB", "Payload bytes held."),
+    setting("worker.drain", Kind::Duration, "20s", "How long steps may go on after SIGTERM."),
+    setting("worker.gate", Kind::Text, "", "The gate to connect through, as host:port. Default: the run directory's socket."),
+    setting("sandbox.memory", Kind::Size, "64MiB", "Linear memory of one step, unless its template says otherwise."),
+    setting("sandbox.memory_ceiling", Kind::Size, "256MiB", "The most memory that a template may ask for."),
+    setting("sandbox.cpu", Kind::Duration, "10s", "CPU time of one step, unless its template says otherwise."),
+    setting("sandbox.output", Kind::Size, "1MiB", "The output of one step, unless its template says otherwise."),
+    setting("sandbox.log_bytes_max", Kind::Size, "64KiB", "Bytes kept of a step's log, and again of what it prints."),
+    setting("sandbox.log_lines_max", COUNT, "1000", "Lines kept of a step's log."),
+    setting("sandbox.host_call_bytes_max", Kind::Size, "64MiB", "Bytes that a step's calls to the host may hand over together."),
+    setting("sandbox.component_bytes_max", Kind::Size, "32MiB", "The largest component that is compiled."),
+    setting("sandbox.compiled_bytes_max", Kind::Size, "1GiB", "Compiled code kept on disk; the oldest goes first."),
+];
+
+/// The setting with this key.
+pub(crate) fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}
+
+/// The variable that sets it.
+pub(crate) fn variable(setting: &Setting) -> String {
+    format!("STEPWRIGHT_{}", setting.key.replace('.', "_").to_uppercase())
+}

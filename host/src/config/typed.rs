@@ -1,0 +1,227 @@
+//! Settings as the parts take them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use stepwright_executor::EngineOptions;
+use stepwright_orchestrator::OrchestratorOptions;
+use stepwright_worker::WorkerOptions;
+use stepwright_workflow::batch::BatchLimits;
+
+use super::layers::Layers;
+use super::settings::{Kind, find};
+use super::values::{duration_ms, size_bytes};
+use crate::cli::LogFormat;
+
+/// Typed settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where the database and the plugins are.
+    pub(crate) data_dir: PathBuf,
+    /// Where the sockets are.
+    pub(crate) run_dir: PathBuf,
+    /// The database file.
+    pub(crate) database: PathBuf,
+    /// Which template overrides apply.
+    pub(crate) environment: String,
+    /// Threads; 0 means one for each CPU.
+    pub(crate) threads: usize,
+    /// A level or a filter.
+    pub(crate) log_level: String,
+    /// Lines or JSON.
+    pub(crate) log_format: LogFormat,
+    /// Where the gate listens, if it does.
+    pub(crate) gate_listen: Option<SocketAddr>,
+    /// The gate's secret.
+    pub(crate) gate_token_file: PathBuf,
+    /// Connections through the gate.
+    pub(crate) gate_connections_max: usize,
+    /// The gate that a worker goes through.
+    pub(crate) worker_gate: Option<String>,
+    /// The largest message.
+    pub(crate) message_bytes_max: usize,
+    /// Compiled code on disk.
+    pub(crate) compiled_bytes_max: u64,
+    /// The sandbox, for the worker.
+    pub(crate) engine: EngineOptions,
+    orchestrator: OrchestratorOptions,
+    worker: WorkerOptions,
+}
+
+impl Config {
+    /// Reads the settings; what is wrong is added to the layers' problems, with the default in its place.
+    pub(crate) fn read(layers: &mut Layers) -> Self {
+        let mut read = Reader(layers);
+        let data_dir = PathBuf::from(read.text("data_dir"));
+        let below = |text: String, name: &str| if text.is_empty() { data_dir.join(name) } else { PathBuf::from(text) };
+        let run_dir = below(read.text("run_dir"), "run");
+        let database = below(read.text("store.path"), "stepwright.db");
+        let gate_token_file = below(read.text("gate.token_file"), "gate.token");
+        let engine = read.engine();
+        Self {
+            run_dir,
+            database,
+            gate_token_file,
+            environment: read.text("environment"),
+            threads: read.count("threads"),
+            log_level: read.text("log.level"),
+            log_format: match read.text("log.format").as_str() {
+                "human" => LogFormat::Human,
+                "json" => LogFormat::Json,
+                _ => LogFormat::Auto,
+            },
+            gate_listen: read.address("gate.listen"),
+            gate_connections_max: read.count("gate.connections_max"),
+            worker_gate: Some(read.text("worker.gate")).filter(|gate| !gate.is_empty()),
+            message_bytes_max: read.count("wire.message_bytes_max"),
+            compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
+            orchestrator: read.orchestrator(),
+            worker: read.worker(),
+            engine,
+            data_dir,
+        }
+    }
+
+    /// Where components are kept.
+    pub(crate) fn plugin_dir(&self) -> PathBuf {
+        self.data_dir.join("plugins")
+    }
+
+    /// Where compiled components are kept.
+    pub(crate) fn compiled_dir(&self) -> PathBuf {
+        self.data_dir.join("compiled")
+    }
+
+    /// The orchestrator's socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run_dir.join("orchestrator.sock")
+    }
+
+    /// For an orchestrator that starts now.
+    pub(crate) fn orchestrator(&self, incarnation: &str) -> OrchestratorOptions {
+        OrchestratorOptions { incarnation: incarnation.to_owned(), ..self.orchestrator.clone() }
+    }
+
+    /// For a worker that starts now.
+    pub(crate) fn worker(&self, incarnation: &str) -> WorkerOptions {
+        let host = hostname();
+        let name = if self.worker.name.is_empty() { host.clone() } else { self.worker.name.clone() };
+        WorkerOptions { name, incarnation: incarnation.to_owned(), host, pid: std::process::id(), ..self.worker.clone() }
+    }
+}
+
+/// The machine's name, as Linux shows it.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+/// Takes values out of the layers and notes what is wrong.
+struct Reader<'a>(&'a mut Layers);
+
+impl Reader<'_> {
+    /// The value as written, if it is what its kind demands; the default otherwise.
+    fn text(&mut self, key: &'static str) -> String {
+        let (Some(setting), Some((value, origin))) = (find(key), self.0.values.get(key).cloned()) else {
+            return String::new();
+        };
+        match fits(setting.kind, &value) {
+            Ok(()) => value,
+            Err(_) if value.is_empty() && setting.default.is_empty() => value,
+            Err(problem) => {
+                self.0.problem(origin.place, key, problem);
+                setting.default.to_owned()
+            }
+        }
+    }
+
+    /// A number, a duration in milliseconds, or a size in bytes.
+    fn number(&mut self, key: &'static str) -> u64 {
+        let text = self.text(key);
+        let parsed = match find(key).map(|setting| setting.kind) {
+            Some(Kind::Duration) => duration_ms(&text),
+            Some(Kind::Size) => size_bytes(&text),
+            _ => text.parse().map_err(|_| String::new()),
+        };
+        parsed.unwrap_or(0)
+    }
+
+    fn count(&mut self, key: &'static str) -> usize {
+        usize::try_from(self.number(key)).unwrap_or(usize::MAX)
+    }
+
+    fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
+        let text = self.text(key);
+        if text.is_empty() {
+            return None;
+        }
+        let parsed = text.parse();
+        if parsed.is_err() {
+            let place = self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
+            let problem = format!("'{text}' is not an address and a port; write for instance 127.0.0.1:5555");
+            self.0.problem(place, key, problem);
+        }
+        parsed.ok()
+    }
+
+    fn orchestrator(&mut self) -> OrchestratorOptions {
+        OrchestratorOptions {
+            incarnation: String::new(),
+            heartbeat_ms: self.number("orchestrator.heartbeat"),
+            lease_ms: self.number("orchestrator.lease"),
+            reconnect_grace_ms: self.number("orchestrator.reconnect_grace"),
+            batch: BatchLimits {
+                steps_max: self.count("orchestrator.batch_steps_max"),
+                bytes_max: self.count("orchestrator.batch_bytes_max"),
+            },
+            message_bytes_max: self.number("wire.message_bytes_max"),
+            payload_bytes_max: self.number("wire.payload_bytes_max"),
+            claim_steps_max: self.count("orchestrator.claim_steps_max"),
+            outcomes_max: self.count("orchestrator.outcomes_max"),
+            tick_ms: self.number("orchestrator.tick"),
+        }
+    }
+
+    fn worker(&mut self) -> WorkerOptions {
+        let cpus = std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
+        let chosen = |number: u64| u32::try_from(number).ok().filter(|number| *number > 0);
+        let slots = chosen(self.number("worker.slots")).unwrap_or(cpus);
+        let usual = WorkerOptions::new(self.text("worker.name"), "", slots);
+        WorkerOptions {
+            credit: chosen(self.number("worker.credit")).unwrap_or(usual.credit),
+            credit_bytes: self.number("worker.credit_bytes"),
+            drain_ms: self.number("worker.drain"),
+            ..usual
+        }
+    }
+
+    fn engine(&mut self) -> EngineOptions {
+        EngineOptions {
+            memory_bytes_max: self.number("sandbox.memory"),
+            memory_bytes_ceiling: self.number("sandbox.memory_ceiling"),
+            cpu_max: Duration::from_millis(self.number("sandbox.cpu")),
+            output_bytes_max: self.number("sandbox.output"),
+            log_bytes_max: self.count("sandbox.log_bytes_max"),
+            log_lines_max: self.count("sandbox.log_lines_max"),
+            host_call_bytes_max: self.number("sandbox.host_call_bytes_max"),
+            component_bytes_max: self.count("sandbox.component_bytes_max"),
+            ..EngineOptions::default()
+        }
+    }
+}
+
+fn fits(kind: Kind, value: &str) -> Result<(), String> {
+    match kind {
+        Kind::Text | Kind::Path => Ok(()),
+        Kind::Duration => duration_ms(value).map(drop),
+        Kind::Size => size_bytes(value).map(drop),
+        Kind::Number(least, most) => match value.parse::<u64>() {
+            Ok(number) if (least..=most).contains(&number) => Ok(()),
+            _ => Err(format!("'{value}' is not a whole number from {least} to {most}")),
+        },
+        Kind::OneOf(words) if words.contains(&value) => Ok(()),
+        Kind::OneOf(words) => Err(format!("'{value}' is not one of {}", words.join(", "))),
+    }
+}
+

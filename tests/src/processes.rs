@@ -1,0 +1,151 @@
+//! Real processes of the binary, in a folder of their own.
+
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::Mutex;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// A deployment in a temporary folder.
+pub struct Deployment {
+    data: tempfile::TempDir,
+    /// Socket names are limited to some hundred bytes, so they get a short path.
+    run: tempfile::TempDir,
+}
+
+impl Deployment {
+    /// Empty folders.
+    pub fn new() -> Self {
+        let prefixed =
+            |prefix: &str| tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
+        Self { data: prefixed("stepwright-data-"), run: prefixed("sw-") }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// The run folder.
+    pub fn run_dir(&self) -> &Path {
+        self.run.path()
+    }
+
+    /// The binary with its folders, ready for arguments. It sees no environment of ours.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.current_dir(self.data()).env_clear().stdin(Stdio::null());
+        command.arg("--data-dir").arg(self.data()).arg("--run-dir").arg(self.run_dir()).args(arguments);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary starts")
+    }
+
+    /// Runs a command that must succeed, and returns its stdout.
+    pub fn succeed(&self, arguments: &[&str]) -> String {
+        let output = self.output(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?} ended with {}:\n{stderr}", output.status);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Runs a command with `--json` that must succeed, and returns what it printed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["--json"];
+        all.extend(arguments);
+        serde_json::from_str(&self.succeed(&all)).expect("JSON")
+    }
+
+    /// Starts a process and waits until it says that it is ready.
+    pub fn start(&self, arguments: &[&str]) -> Process {
+        let mut command = self.command(arguments);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut process = Process { child, lines: BufReader::new(stdout).lines() };
+        let first = process.line().unwrap_or_else(|| panic!("{arguments:?} ended before it was ready"));
+        assert!(first.contains("ready"), "{arguments:?} said '{first}'");
+        process
+    }
+}
+
+impl Default for Deployment {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A running process; killed when it is dropped.
+pub struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// The next line of its stdout; `None` once it has ended.
+    pub fn line(&mut self) -> Option<String> {
+        self.lines.next()?.ok()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it is our child");
+        self.child.wait().expect("it is our child");
+    }
+
+    /// SIGTERM, waits for its end, and returns its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("it is our child");
+        self.child.wait().expect("it is our child").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary under test, beside the folder of the test programs; built now if a single test is run by hand.
+pub fn binary() -> PathBuf {
+    static BUILT: Mutex<bool> = Mutex::new(false);
+    let test = std::env::current_exe().expect("a path");
+    let folder = test.ancestors().nth(2).expect("target/debug/deps/test");
+    let binary = folder.join("stepwright");
+    let mut built = BUILT.lock().expect("no test panicked here");
+    if !*built && !binary.exists() {
+        let mut cargo = Command::new("cargo");
+        let status = cargo
+            .args(["build", "--package", "stepwright"])
+            .current_dir(root())
+            .status()
+            .expect("cargo starts");
+        assert!(status.success(), "the binary does not build");
+    }
+    *built = true;
+    binary
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a parent").to_path_buf()
+}
+
+/// A built guest.
+pub fn plugin(name: &str) -> String {
+    let path = root().join(format!("plugins/target/wasm32-wasip2/release/{name}.wasm"));
+    assert!(path.exists(), "{} is missing; build it with 'cargo xtask plugins'", path.display());
+    path.to_string_lossy().into_owned()
+}
+
+/// An example template.
+pub fn template(name: &str) -> String {
+    root().join(format!("config/templates/{name}.yaml")).to_string_lossy().into_owned()
+}

@@ -1,0 +1,4 @@
+//! Tests of whole systems.
+
+mod model;
+mod script;
