@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use semver::Version;
 use stepwright_registry::Description;
-use stepwright_store::{Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord};
+use stepwright_store::{
+    Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord, TemplateSource,
+};
 use stepwright_workflow::template::{
     ContextProblems, ContextSchema, HandlerOffer, PluginOffer, PluginSource, ResolveProblems, Template,
     TemplateProblems,
@@ -99,26 +101,33 @@ pub struct Prepared {
     schema: Option<ContextSchema>,
 }
 
-/// Finds a template by `namespace/name`, `name`, or either with `@version`; resolves it for an environment; stores its plan.
-/// Without a version it is the one registered last.
-pub async fn prepare(
-    store: &dyn Store,
-    reference: &str,
-    environment: &str,
-) -> Result<Prepared, CatalogError> {
+/// Finds a template by `namespace/name`, `name`, or either with `@version`. Without a version it is the one registered last.
+pub async fn find(store: &dyn Store, reference: &str) -> Result<TemplateSource, CatalogError> {
     let (path, version) = match reference.split_once('@') {
         Some((path, version)) => (path, Some(version)),
         None => (reference, None),
     };
     let (namespace, name) = locate(store, reference, path).await?;
-    let missing = |known| CatalogError::NoTemplate { reference: reference.to_owned(), known };
-    let Some(found) = store.template(&namespace, &name, version).await? else {
-        let known = store.templates().await?;
-        let same = known.iter().filter(|template| template.namespace == namespace && template.name == name);
-        return Err(missing(same.map(full_name).collect()));
-    };
-    let file = format!("{namespace}/{name}@{}", found.record.version);
-    let template = Template::parse(&file, &found.source)?;
+    if let Some(found) = store.template(&namespace, &name, version).await? {
+        return Ok(found);
+    }
+    let known = store.templates().await?;
+    let is_same = |template: &&TemplateRecord| template.namespace == namespace && template.name == name;
+    let mut names: Vec<String> = known.iter().filter(is_same).map(full_name).collect();
+    if names.is_empty() {
+        names = known.iter().map(full_name).collect();
+    }
+    Err(CatalogError::NoTemplate { reference: reference.to_owned(), known: names })
+}
+
+/// Finds a template as [`find`] does, resolves it for an environment, and stores its plan.
+pub async fn prepare(
+    store: &dyn Store,
+    reference: &str,
+    environment: &str,
+) -> Result<Prepared, CatalogError> {
+    let found = find(store, reference).await?;
+    let template = Template::parse(&full_name(&found.record), &found.source)?;
     let plan = template.resolve(environment, &Plugins::load(store).await?)?;
     Prepared::new(store.add_plan(&plan).await?, plan)
 }

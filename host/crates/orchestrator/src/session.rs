@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) name: String,
     pub(crate) slots: u32,
-    credit: usize,
+    pub(crate) credit: usize,
     credit_bytes: usize,
     pub(crate) draining: bool,
     pub(crate) heard_at: Timestamp,
@@ -116,11 +116,12 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn join(&mut self, worker: WorkerId, session: Session) {
-        if let Some(connection) = session.connection {
-            self.by_connection.insert(connection, worker);
-        }
+        let connection = session.connection;
         if let Some(Session { connection: Some(old), .. }) = self.by_worker.insert(worker, session) {
             self.by_connection.remove(&old);
+        }
+        if let Some(connection) = connection {
+            self.by_connection.insert(connection, worker);
         }
     }
 

@@ -92,8 +92,9 @@ impl Orchestrator {
             session.forget(batch);
             self.gathered.lost.push(batch);
         }
-        // A worker that drains says that it takes nothing more.
-        session.draining = heartbeat.credit_free == 0 && session.load() == 0;
+        // A worker that drains says that it takes nothing more, though it is not full. What a full one had ended before it
+        // said so has come before this, so no full worker looks like that.
+        session.draining = heartbeat.credit_free == 0 && session.load() < session.credit;
         if session.lease_until.since(now) < lease.mul_f32(0.6) {
             self.gathered.renewals.push((worker, now.after(lease)));
         }
