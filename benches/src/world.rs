@@ -72,7 +72,8 @@ pub(crate) fn data_folder() -> anyhow::Result<tempfile::TempDir> {
 /// The component that every workload runs.
 pub(crate) fn component() -> anyhow::Result<Vec<u8>> {
     let path = root().join("plugins/target/wasm32-wasip2/release/shapes.wasm");
-    std::fs::read(&path).with_context(|| format!("{} is missing; build it with 'cargo xtask plugins'", path.display()))
+    std::fs::read(&path)
+        .with_context(|| format!("{} is missing; build it with 'cargo xtask plugins'", path.display()))
 }
 
 impl World {
@@ -83,11 +84,13 @@ impl World {
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(&data.path().join("stepwright.db"), SqliteOptions::default()).await?);
         let prepared = prepare(&*store, data.path(), workload).await?;
-        let options = BindOptions { path: socket, incarnation: "bench".to_owned(), message_bytes_max: 8 << 20 };
+        let options =
+            BindOptions { path: socket, incarnation: "bench".to_owned(), message_bytes_max: 8 << 20 };
         let port = Box::new(zmq::bind(options).await?);
         let random = Arc::new(|| 0);
         let options = OrchestratorOptions::new("bench");
-        let (orchestrator, handle) = Orchestrator::new(options, Arc::clone(&store), port, Arc::new(SystemClock), random);
+        let (orchestrator, handle) =
+            Orchestrator::new(options, Arc::clone(&store), port, Arc::new(SystemClock), random);
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         let stopped = stop.clone();
@@ -139,14 +142,24 @@ async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow:
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     catalog::add_template(store, (&path.display().to_string(), &text), "development", now).await?;
     let prepared = catalog::prepare(store, &format!("shapes/{}", workload.template), "development").await?;
-    ensure!(prepared.plan.steps.len() == workload.steps, "{} has {} steps", workload.template, prepared.plan.steps.len());
+    ensure!(
+        prepared.plan.steps.len() == workload.steps,
+        "{} has {} steps",
+        workload.template,
+        prepared.plan.steps.len()
+    );
     Ok(prepared)
 }
 
 fn worker(number: usize, data: &Path, run: &Path) -> anyhow::Result<WorkerProcess> {
     let program = std::env::current_exe()?.with_file_name("stepwright");
     let mut command = Command::new(&program);
-    command.arg("--data-dir").arg(data).arg("--run-dir").arg(run).args(["--log-level", "warn", "work", "--name"]);
+    command.arg("--data-dir").arg(data).arg("--run-dir").arg(run).args([
+        "--log-level",
+        "warn",
+        "work",
+        "--name",
+    ]);
     command.arg(format!("worker-{number}")).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     let child = command.spawn().with_context(|| format!("failed to start {}", program.display()))?;
     Ok(WorkerProcess(child))

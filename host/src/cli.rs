@@ -11,11 +11,16 @@ use crate::commands::worker::WorkerCommand;
 
 /// Runs workflows whose steps are sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "stepwright", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "stepwright",
+    version,
+    max_term_width = 100,
+    after_help = "\
 To begin: 'stepwright dev' runs everything in one process; 'stepwright plugin build DIR --add' and 'stepwright template add FILE' \
 register something to run; 'stepwright task run TEMPLATE --input FILE --watch' runs it.
 
-Settings come from the configuration file, then STEPWRIGHT_* variables, then flags; 'stepwright config show' lists them.")]
+Settings come from the configuration file, then STEPWRIGHT_* variables, then flags; 'stepwright config show' lists them."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalFlags,

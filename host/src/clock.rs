@@ -23,7 +23,8 @@ impl Clock for SystemClock {
 /// A name for this start of the process that nothing else ever had: 128 random bits.
 pub(crate) fn incarnation() -> Result<String, CliError> {
     let mut bits = [0_u8; 16];
-    getrandom::fill(&mut bits).map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
+    getrandom::fill(&mut bits)
+        .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
     Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -39,7 +39,10 @@ pub(crate) async fn orchestration(
 }
 
 /// The orchestrator's socket.
-pub(crate) async fn orchestrator_port(context: &Context, incarnation: &str) -> Result<Box<dyn OrchestratorPort>, CliError> {
+pub(crate) async fn orchestrator_port(
+    context: &Context,
+    incarnation: &str,
+) -> Result<Box<dyn OrchestratorPort>, CliError> {
     let options = BindOptions {
         path: context.config.socket(),
         incarnation: incarnation.to_owned(),
@@ -63,7 +66,10 @@ pub(crate) async fn gate(context: &Context, incarnation: &str) -> Result<Option<
 }
 
 /// A worker's connection, and the tunnel that it goes through if the orchestrator is elsewhere.
-pub(crate) fn worker_port(context: &Context, incarnation: &str) -> Result<(Box<dyn WorkerPort>, Option<Tunnel>), CliError> {
+pub(crate) fn worker_port(
+    context: &Context,
+    incarnation: &str,
+) -> Result<(Box<dyn WorkerPort>, Option<Tunnel>), CliError> {
     let config = &context.config;
     let (path, tunnel) = match &config.worker_gate {
         None => (config.socket(), None),
@@ -78,13 +84,20 @@ pub(crate) fn worker_port(context: &Context, incarnation: &str) -> Result<(Box<d
             (path, Some(Tunnel::bind(options)?))
         }
     };
-    let options =
-        ConnectOptions { path, incarnation: incarnation.to_owned(), message_bytes_max: config.message_bytes_max };
+    let options = ConnectOptions {
+        path,
+        incarnation: incarnation.to_owned(),
+        message_bytes_max: config.message_bytes_max,
+    };
     Ok((Box::new(zmq::connect(options)?), tunnel))
 }
 
 /// A worker that runs WebAssembly components.
-pub(crate) fn worker(context: &Context, incarnation: &str, port: Box<dyn WorkerPort>) -> Result<Worker, CliError> {
+pub(crate) fn worker(
+    context: &Context,
+    incarnation: &str,
+    port: Box<dyn WorkerPort>,
+) -> Result<Worker, CliError> {
     let options = context.config.worker(incarnation);
     let sandbox = sandbox(context, options.slots)?;
     let path = context.config.compiled_dir();

@@ -40,14 +40,17 @@ impl Context {
         use std::os::unix::fs::DirBuilderExt as _;
         let path = &self.config.data_dir;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| CliError::new(format!("failed to make the data directory {}: {error}", path.display())))
+        made.map_err(|error| {
+            CliError::new(format!("failed to make the data directory {}: {error}", path.display()))
+        })
     }
 
     /// The folder of components.
     pub(crate) fn plugins(&self) -> Result<PluginFolder, CliError> {
         let path = self.config.plugin_dir();
-        PluginFolder::open(&path)
-            .map_err(|error| CliError::new(format!("failed to open the plugin directory {}: {error}", path.display())))
+        PluginFolder::open(&path).map_err(|error| {
+            CliError::new(format!("failed to open the plugin directory {}: {error}", path.display()))
+        })
     }
 
     /// Tells an orchestrator with this run directory to look at the database now. If there is none, nothing happens.

@@ -18,7 +18,8 @@ pub(crate) struct Stopping {
 impl Stopping {
     /// Takes the signals over.
     pub(crate) fn listen() -> Result<Self, CliError> {
-        let take = |kind| signal(kind).map_err(|error| CliError::caused("failed to listen for signals", &error));
+        let take =
+            |kind| signal(kind).map_err(|error| CliError::caused("failed to listen for signals", &error));
         Ok(Self {
             terminate: take(SignalKind::terminate())?,
             interrupt: take(SignalKind::interrupt())?,

@@ -92,6 +92,12 @@ impl Process {
         self.lines.next()?.ok()
     }
 
+    /// Waits for its end, and returns its exit code.
+    pub fn wait(mut self) -> Option<i32> {
+        while self.line().is_some() {}
+        self.child.wait().expect("it is our child").code()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub fn kill(mut self) {
         self.child.kill().expect("it is our child");

@@ -41,7 +41,10 @@ impl Layers {
         match find(key) {
             Some(setting) => drop(self.values.insert(setting.key, (value, Origin { layer, place }))),
             None => {
-                let problem = format!("unknown setting; {}", nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned())));
+                let problem = format!(
+                    "unknown setting; {}",
+                    nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned()))
+                );
                 self.problem(place, key, problem);
             }
         }
@@ -57,7 +60,12 @@ impl Layers {
         match std::fs::read_to_string(path) {
             Ok(text) => self.text(&path.display().to_string(), &text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !wanted => {}
-            Err(error) => return Err(CliError::new(format!("failed to read the configuration file {}: {error}", path.display()))),
+            Err(error) => {
+                return Err(CliError::new(format!(
+                    "failed to read the configuration file {}: {error}",
+                    path.display()
+                )));
+            }
         }
         Ok(())
     }
@@ -75,10 +83,16 @@ impl Layers {
 
     fn table(&mut self, file: &str, text: &str, prefix: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let full = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let full = if prefix.is_empty() {
+                key.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", key.get_ref())
+            };
             let place = place(file, text, key.span().start);
             match value.get_ref() {
-                DeValue::Table(inner) if SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{full}."))) => {
+                DeValue::Table(inner)
+                    if SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{full}."))) =>
+                {
                     self.table(file, text, &full, inner);
                 }
                 DeValue::String(value) => self.set(&full, value.to_string(), "file", place),
@@ -95,7 +109,8 @@ impl Layers {
             match SETTINGS.iter().find(|setting| variable(setting) == *name) {
                 Some(setting) => self.set(setting.key, value.clone(), "environment", name.clone()),
                 None => {
-                    let problem = format!("unknown variable; {}", nearest(name, SETTINGS.iter().map(variable)));
+                    let problem =
+                        format!("unknown variable; {}", nearest(name, SETTINGS.iter().map(variable)));
                     self.problem("environment".to_owned(), name, problem);
                 }
             }
@@ -123,7 +138,9 @@ impl Layers {
         }
         for pair in &global.set {
             match pair.split_once('=') {
-                Some((key, value)) => self.set(key.trim(), value.trim().to_owned(), "flag", "--set".to_owned()),
+                Some((key, value)) => {
+                    self.set(key.trim(), value.trim().to_owned(), "flag", "--set".to_owned())
+                }
                 None => self.problem("--set".to_owned(), pair, "expected KEY=VALUE".to_owned()),
             }
         }
@@ -162,7 +179,10 @@ mod tests {
     fn the_later_layer_wins() {
         let mut layers = Layers::new();
         layers.text("s.toml", "environment = 'file'\n[worker]\nslots = 3\nname = 'file'\n");
-        layers.environment(&[("STEPWRIGHT_WORKER_NAME".to_owned(), "env".to_owned()), ("STEPWRIGHT_ENVIRONMENT".to_owned(), "env".to_owned())]);
+        layers.environment(&[
+            ("STEPWRIGHT_WORKER_NAME".to_owned(), "env".to_owned()),
+            ("STEPWRIGHT_ENVIRONMENT".to_owned(), "env".to_owned()),
+        ]);
         let global = GlobalFlags { environment: Some("flag".to_owned()), ..GlobalFlags::default() };
         layers.flags(&global, &CommandFlags::default());
         let shown = |key| (layers.values[key].0.as_str(), layers.values[key].1.layer);
@@ -176,7 +196,9 @@ mod tests {
     #[test]
     fn unknown_keys_and_bad_values_are_all_named() {
         assert_eq!(
-            problems("enviroment = 'x'\n[worker]\nslots = 'many'\n[sandbox]\nmemory = '64MB'\n[lgo]\nlevel = 'info'\n"),
+            problems(
+                "enviroment = 'x'\n[worker]\nslots = 'many'\n[sandbox]\nmemory = '64MB'\n[lgo]\nlevel = 'info'\n"
+            ),
             [
                 "s.toml:1:1: enviroment: unknown setting; did you mean 'environment'?",
                 "s.toml:6:2: lgo: unknown setting; 'stepwright config show' lists them all",
@@ -185,7 +207,10 @@ mod tests {
             ]
         );
         assert_eq!(problems("a = ").len(), 1);
-        assert_eq!(problems("environment = true"), ["s.toml:1:1: environment: expected a text or a whole number"]);
+        assert_eq!(
+            problems("environment = true"),
+            ["s.toml:1:1: environment: expected a text or a whole number"]
+        );
     }
 
     #[test]
@@ -205,7 +230,11 @@ mod tests {
         // Commented out, since a file that sets nothing leaves every default in place.
         let uncommented: String = text
             .lines()
-            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('[')).unwrap_or(line))
+            .map(|line| {
+                line.strip_prefix("# ")
+                    .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                    .unwrap_or(line)
+            })
             .fold(String::new(), |text, line| text + line + "\n");
         let mut layers = Layers::new();
         layers.text("stepwright.toml", &uncommented);
@@ -229,7 +258,11 @@ mod tests {
             }
             text.push_str(&format!("\n# {}\n", setting.help));
             let quoted = setting.default.parse::<u64>().is_err();
-            text.push_str(&if quoted { format!("{key} = \"{}\"\n", setting.default) } else { format!("{key} = {}\n", setting.default) });
+            text.push_str(&if quoted {
+                format!("{key} = \"{}\"\n", setting.default)
+            } else {
+                format!("{key} = {}\n", setting.default)
+            });
         }
         text
     }

@@ -8,11 +8,11 @@ mod settings;
 mod typed;
 mod values;
 
-pub(crate) use layers::{Layers, Origin};
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use layers::Layers;
+pub(crate) use settings::SETTINGS;
 pub(crate) use typed::Config;
 
-use crate::cli::{GlobalFlags, LogFormat, OrchestrateFlags, WorkFlags};
+use crate::cli::{GlobalFlags, OrchestrateFlags, WorkFlags};
 use crate::error::CliError;
 
 /// One thing that is wrong with the settings.
@@ -42,7 +42,8 @@ pub(crate) struct CommandFlags {
 /// Reads everything; every problem is listed.
 #[allow(clippy::disallowed_methods, reason = "only here the environment is read")]
 pub(crate) fn load(global: &GlobalFlags, flags: &CommandFlags) -> Result<(Layers, Config), CliError> {
-    let environment: Vec<(String, String)> = std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_")).collect();
+    let environment: Vec<(String, String)> =
+        std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_")).collect();
     let mut layers = Layers::new();
     layers.file(global.config.as_deref())?;
     layers.environment(&environment);

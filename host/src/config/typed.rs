@@ -54,7 +54,9 @@ impl Config {
     pub(crate) fn read(layers: &mut Layers) -> Self {
         let mut read = Reader(layers);
         let data_dir = PathBuf::from(read.text("data_dir"));
-        let below = |text: String, name: &str| if text.is_empty() { data_dir.join(name) } else { PathBuf::from(text) };
+        let below = |text: String, name: &str| {
+            if text.is_empty() { data_dir.join(name) } else { PathBuf::from(text) }
+        };
         let run_dir = below(read.text("run_dir"), "run");
         let database = below(read.text("store.path"), "stepwright.db");
         let gate_token_file = below(read.text("gate.token_file"), "gate.token");
@@ -107,7 +109,13 @@ impl Config {
     pub(crate) fn worker(&self, incarnation: &str) -> WorkerOptions {
         let host = hostname();
         let name = if self.worker.name.is_empty() { host.clone() } else { self.worker.name.clone() };
-        WorkerOptions { name, incarnation: incarnation.to_owned(), host, pid: std::process::id(), ..self.worker.clone() }
+        WorkerOptions {
+            name,
+            incarnation: incarnation.to_owned(),
+            host,
+            pid: std::process::id(),
+            ..self.worker.clone()
+        }
     }
 }
 
@@ -184,7 +192,8 @@ impl Reader<'_> {
     }
 
     fn worker(&mut self) -> WorkerOptions {
-        let cpus = std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
+        let cpus =
+            std::thread::available_parallelism().map_or(1, |cpus| u32::try_from(cpus.get()).unwrap_or(1));
         let chosen = |number: u64| u32::try_from(number).ok().filter(|number| *number > 0);
         let slots = chosen(self.number("worker.slots")).unwrap_or(cpus);
         let usual = WorkerOptions::new(self.text("worker.name"), "", slots);
@@ -224,4 +233,3 @@ fn fits(kind: Kind, value: &str) -> Result<(), String> {
         Kind::OneOf(words) => Err(format!("'{value}' is not one of {}", words.join(", "))),
     }
 }
-

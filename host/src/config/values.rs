@@ -2,7 +2,9 @@
 
 /// A duration such as `250ms`, in milliseconds.
 pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
-    let wanted = || format!("'{text}' is not a duration; write a whole number and a unit, such as 250ms, 5s, 10m or 1h");
+    let wanted = || {
+        format!("'{text}' is not a duration; write a whole number and a unit, such as 250ms, 5s, 10m or 1h")
+    };
     let (number, unit) = split(text).ok_or_else(wanted)?;
     let factor = match unit {
         "ms" => 1,
@@ -11,12 +13,17 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
         "h" => 3_600_000,
         _ => return Err(wanted()),
     };
-    number.checked_mul(factor).filter(|ms| (1..=30 * 86_400_000).contains(ms)).ok_or_else(|| format!("'{text}' is not between 1ms and 720h"))
+    number
+        .checked_mul(factor)
+        .filter(|ms| (1..=30 * 86_400_000).contains(ms))
+        .ok_or_else(|| format!("'{text}' is not between 1ms and 720h"))
 }
 
 /// A size such as `64MiB`, in bytes.
 pub(crate) fn size_bytes(text: &str) -> Result<u64, String> {
-    let wanted = || format!("'{text}' is not a size; write a whole number and a unit, such as 512B, 64KiB, 64MiB or 1GiB");
+    let wanted = || {
+        format!("'{text}' is not a size; write a whole number and a unit, such as 512B, 64KiB, 64MiB or 1GiB")
+    };
     let (number, unit) = split(text).ok_or_else(wanted)?;
     let factor: u64 = match unit {
         "B" => 1,

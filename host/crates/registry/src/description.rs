@@ -111,9 +111,15 @@ impl Description {
     fn check_version(&self, found: &mut Findings) {
         let parsed = semver::Version::parse(&self.version);
         if self.version.len() > Self::VERSION_BYTES_MAX {
-            found.add("version", format!("{} bytes long: at most {}", self.version.len(), Self::VERSION_BYTES_MAX));
+            found.add(
+                "version",
+                format!("{} bytes long: at most {}", self.version.len(), Self::VERSION_BYTES_MAX),
+            );
         } else if let Err(error) = parsed {
-            found.add("version", format!("'{}' is not a semantic version, such as 1.2.3: {error}", self.version));
+            found.add(
+                "version",
+                format!("'{}' is not a semantic version, such as 1.2.3: {error}", self.version),
+            );
         }
     }
 
@@ -137,17 +143,27 @@ impl Description {
 
     fn check_wishes(&self, found: &mut Findings) {
         let Wishes { hosts, directories, environment, secrets } = &self.wishes;
-        for (kind, wishes) in
-            [("hosts", hosts), ("directories", directories), ("environment", environment), ("secrets", secrets)]
-        {
+        for (kind, wishes) in [
+            ("hosts", hosts),
+            ("directories", directories),
+            ("environment", environment),
+            ("secrets", secrets),
+        ] {
             if wishes.len() > Self::WISHES_MAX {
-                found.add(format!("wishes.{kind}"), format!("{} of them: at most {}", wishes.len(), Self::WISHES_MAX));
+                found.add(
+                    format!("wishes.{kind}"),
+                    format!("{} of them: at most {}", wishes.len(), Self::WISHES_MAX),
+                );
                 continue;
             }
             for (position, wish) in wishes.iter().enumerate() {
-                if wish.is_empty() || wish.len() > Self::WISH_BYTES_MAX || wish.chars().any(char::is_control) {
+                if wish.is_empty() || wish.len() > Self::WISH_BYTES_MAX || wish.chars().any(char::is_control)
+                {
                     let expected = format!("1 to {} bytes without control characters", Self::WISH_BYTES_MAX);
-                    found.add(format!("wishes.{kind}[{position}]"), format!("'{}' must be {expected}", shortened(wish)));
+                    found.add(
+                        format!("wishes.{kind}[{position}]"),
+                        format!("'{}' must be {expected}", shortened(wish)),
+                    );
                 }
             }
         }
@@ -249,8 +265,14 @@ mod tests {
         check(|it| it.handlers = vec![it.handlers[0].clone(); 257], &[("handlers", "257 of them")]);
         check(|it| it.handlers[0].name = "Charge".to_owned(), &[("handlers[0].name", "'Charge' must be")]);
         check(|it| it.handlers.push(it.handlers[0].clone()), &[("handlers[1].name", "two handlers")]);
-        check(|it| it.handlers[0].input_schema = Some("{".to_owned()), &[("handlers[0].input_schema", "not JSON")]);
-        check(|it| it.handlers[0].config_schema = Some("7".to_owned()), &[("handlers[0].config_schema", "object")]);
+        check(
+            |it| it.handlers[0].input_schema = Some("{".to_owned()),
+            &[("handlers[0].input_schema", "not JSON")],
+        );
+        check(
+            |it| it.handlers[0].config_schema = Some("7".to_owned()),
+            &[("handlers[0].config_schema", "object")],
+        );
         let large = Some(" ".repeat(65_537));
         check(|it| it.handlers[0].output_schema = large, &[("handlers[0].output_schema", "65537 bytes")]);
         check(|it| it.wishes.hosts = vec![String::new()], &[("wishes.hosts[0]", "1 to 256")]);

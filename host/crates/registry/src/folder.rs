@@ -21,7 +21,9 @@ pub enum FolderError {
     #[error("no component {0} in the plugin folder")]
     Missing(Digest),
     /// The file is not what its name says.
-    #[error("the plugin file {file} is corrupt: its bytes have the digest {found}; remove it and fetch the plugin again")]
+    #[error(
+        "the plugin file {file} is corrupt: its bytes have the digest {found}; remove it and fetch the plugin again"
+    )]
     Corrupt {
         /// The file within the folder.
         file: String,
@@ -73,7 +75,8 @@ impl PluginFolder {
     /// Every component's digest, in order. Files of other names are not the folder's business.
     pub fn list(&self) -> Result<Vec<Digest>, FolderError> {
         let files = self.0.files();
-        let files = files.map_err(|source| FolderError::Io { action: "list", file: ".".to_owned(), source })?;
+        let files =
+            files.map_err(|source| FolderError::Io { action: "list", file: ".".to_owned(), source })?;
         Ok(files.iter().filter_map(|file| file.name.strip_suffix(SUFFIX)?.parse().ok()).collect())
     }
 

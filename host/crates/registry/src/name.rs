@@ -169,9 +169,23 @@ mod tests {
     #[test]
     fn a_name_has_two_good_halves() {
         let name: PluginName = "shop/charge-card_2".parse().unwrap();
-        assert_eq!((name.namespace(), name.name(), name.as_str()), ("shop", "charge-card_2", "shop/charge-card_2"));
+        assert_eq!(
+            (name.namespace(), name.name(), name.as_str()),
+            ("shop", "charge-card_2", "shop/charge-card_2")
+        );
         let long = "a".repeat(65);
-        for bad in ["", "shop", "/", "shop/", "/charge", "a/b/c", "Shop/charge", "shop/1st", "shop/ü", &format!("a/{long}")] {
+        for bad in [
+            "",
+            "shop",
+            "/",
+            "shop/",
+            "/charge",
+            "a/b/c",
+            "Shop/charge",
+            "shop/1st",
+            "shop/ü",
+            &format!("a/{long}"),
+        ] {
             assert!(bad.parse::<PluginName>().is_err(), "{bad}");
         }
         let error = "shop/Charge".parse::<PluginName>().unwrap_err().to_string();

@@ -39,7 +39,10 @@ impl PrivateFolder {
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
         file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > bytes_max {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {bytes_max} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than {bytes_max} bytes"),
+            ));
         }
         Ok(Some(bytes))
     }
@@ -77,10 +80,16 @@ impl PrivateFolder {
         let mut files = Vec::new();
         for entry in self.dir.entries()? {
             let entry = entry?;
-            let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) else { continue };
+            let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) else {
+                continue;
+            };
             if metadata.is_file() && !name.starts_with(UNFINISHED) {
                 let age_key = metadata.modified().map_or_else(|_| None, Some);
-                files.push(PrivateFile { name, bytes: metadata.len(), modified: age_key.map(|time| time.into_std()) });
+                files.push(PrivateFile {
+                    name,
+                    bytes: metadata.len(),
+                    modified: age_key.map(|time| time.into_std()),
+                });
             }
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -145,7 +154,10 @@ mod tests {
         assert_eq!(folder.read("x", 10).unwrap().unwrap(), b"new");
         assert!(!folder.create("x", b"other").unwrap());
         assert!(folder.create("y", b"other").unwrap());
-        assert_eq!(folder.files().unwrap().iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+        assert_eq!(
+            folder.files().unwrap().iter().map(|file| file.name.as_str()).collect::<Vec<_>>(),
+            ["x", "y"]
+        );
         assert_eq!(std::fs::read_dir(home.path().join("a/b")).unwrap().count(), 2);
         assert!(folder.remove("x").unwrap());
         assert!(!folder.remove("x").unwrap());

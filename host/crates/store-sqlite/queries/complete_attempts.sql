@@ -1,3 +1,4 @@
+-- A value of json_each is written out anew each time that it is named: once is enough.
 WITH j AS MATERIALIZED (SELECT value FROM json_each(?1))
 INSERT INTO attempts (step_id, attempt, batch_id, status, digest, started_at, recorded_at, execution_us, cpu_us,
                       memory_bytes_peak, log)

@@ -1,5 +1,5 @@
 UPDATE steps
-SET state = 'complete', output = ?2 ->> j.key, progress = NULL, note = NULL
+SET state = 'complete', output = j.value ->> 3, progress = NULL, note = NULL
 FROM json_each(?1) AS j
 WHERE steps.id = j.value ->> 0 AND steps.attempt = j.value ->> 1 AND steps.batch_id = j.value ->> 2
   AND steps.state IN ('leased', 'in_progress')

@@ -1,3 +1,3 @@
 INSERT INTO steps (id, plan_id, state, pending_parents, priority)
-SELECT ((t.value ->> 0) << 16) | p.key, t.value ->> 1, iif(p.value = 0, 'ready', 'pending'), p.value, t.value ->> 4
-FROM json_each(?1) AS t, json_each(t.value, '$[8]') AS p
+SELECT value ->> 0, value ->> 1, iif(value ->> 2 = 0, 'ready', 'pending'), value ->> 2, value ->> 3
+FROM json_each(?1)

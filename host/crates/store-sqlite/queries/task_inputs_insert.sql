@@ -1,3 +1,3 @@
 INSERT INTO task_inputs (task_id, context, tags)
-SELECT value ->> 0, value ->> 6, value ->> 7
+SELECT value ->> 0, value ->> 1, value ->> 2
 FROM json_each(?1)

@@ -2,8 +2,8 @@
 //! strings, so that they are stored byte for byte as they came.
 
 use serde::Serialize;
-use stepwright_store::{CompletedAttempt, EndedAttempt, Result, StoreError};
-use stepwright_workflow::{AttemptKey, Payload};
+use stepwright_store::{CompletedAttempt, EndedAttempt, NewBatch, NewTask, Result, StoreError};
+use stepwright_workflow::{AttemptKey, BatchId, Payload, StepId, TaskId};
 
 pub(crate) fn array<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<String> {
     let items: Vec<T> = items.into_iter().collect();
@@ -15,6 +15,54 @@ pub(crate) fn array<T: Serialize>(items: impl IntoIterator<Item = T>) -> Result<
 
 pub(crate) fn keys(keys: &[AttemptKey]) -> Result<String> {
     array(keys.iter().map(|key| (key.step, key.attempt, key.batch)))
+}
+
+/// `[task, plan, namespace, template, priority, idempotency_key]`
+pub(crate) fn tasks(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
+    array(tasks.iter().map(|(id, task)| {
+        (id, task.plan, &task.namespace, &task.template, task.priority, &task.idempotency_key)
+    }))
+}
+
+/// `[task, context, tags]`
+pub(crate) fn task_inputs(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
+    let mut items = Vec::with_capacity(tasks.len());
+    for (id, task) in tasks {
+        items.push((id, task.context.as_str(), text(&task.tags)?));
+    }
+    array(items)
+}
+
+/// `[step, plan, parents, priority]`
+pub(crate) fn new_steps(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
+    let mut items = Vec::with_capacity(tasks.iter().map(|(_, task)| task.parents.len()).sum());
+    for (id, task) in tasks {
+        for (position, parents) in task.parents.iter().enumerate() {
+            let position = u16::try_from(position).map_err(|_| too_many_steps(task))?;
+            items.push((StepId::new(*id, position), task.plan, parents, task.priority));
+        }
+    }
+    array(items)
+}
+
+fn too_many_steps(task: &NewTask) -> StoreError {
+    let steps = task.parents.len();
+    StoreError::Inconsistent(format!(
+        "plan {} has {steps} steps; at most {} fit",
+        task.plan,
+        StepId::STEPS_MAX
+    ))
+}
+
+/// `[step, attempt, batch]`
+pub(crate) fn leases(ids: &[BatchId], batches: &[NewBatch]) -> Result<String> {
+    let leases = ids.iter().zip(batches);
+    array(leases.flat_map(|(id, batch)| batch.steps.iter().map(move |(step, attempt)| (step, attempt, id))))
+}
+
+/// `[step, attempt, batch, output]`
+pub(crate) fn outputs(attempts: &[CompletedAttempt]) -> Result<String> {
+    array(attempts.iter().map(|done| (done.key.step, done.key.attempt, done.key.batch, done.output.as_str())))
 }
 
 /// `[step, attempt, batch, digest, started_at, execution_us, cpu_us, memory_bytes_peak, log]`

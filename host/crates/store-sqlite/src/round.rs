@@ -61,27 +61,11 @@ impl SqliteRound {
         if tasks.is_empty() {
             return Ok(());
         }
-        let mut rows = Vec::with_capacity(tasks.len());
-        for (id, task) in tasks {
-            let NewTask { plan, namespace, template, parents, context, tags, priority, idempotency_key } =
-                task;
-            let tags = encode::text(tags)?;
-            let parents = parents.as_ref();
-            rows.push((
-                id,
-                plan,
-                namespace,
-                template,
-                priority,
-                idempotency_key,
-                context.as_str(),
-                tags,
-                parents,
-            ));
-        }
-        let rows = encode::array(rows)?;
+        let rows = encode::tasks(tasks)?;
         run!(self, "create tasks", execute, "queries/tasks_insert.sql", rows, now.0);
+        let rows = encode::task_inputs(tasks)?;
         run!(self, "store contexts", execute, "queries/task_inputs_insert.sql", rows);
+        let rows = encode::new_steps(tasks)?;
         run!(self, "create steps", execute, "queries/steps_insert.sql", rows);
         Ok(())
     }
@@ -132,10 +116,10 @@ impl Round for SqliteRound {
         if attempts.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = encode::completed(attempts)?;
-        run!(self, "record attempts", execute, "queries/complete_attempts.sql", rows, now.0);
-        let outputs = encode::array(attempts.iter().map(|attempt| attempt.output.as_str()))?;
-        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", rows, outputs);
+        let lines = encode::completed(attempts)?;
+        run!(self, "record attempts", execute, "queries/complete_attempts.sql", lines, now.0);
+        let outputs = encode::outputs(attempts)?;
+        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", outputs);
         moved
             .into_iter()
             .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))
@@ -281,7 +265,8 @@ impl Round for SqliteRound {
         let rows =
             encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
         run!(self, "make batches", execute, "queries/batches_insert.sql", rows, now.0);
-        let leased = run!(self, "lease steps", execute, "queries/lease_steps.sql", rows).rows_affected();
+        let steps = encode::leases(&ids, batches)?;
+        let leased = run!(self, "lease steps", execute, "queries/lease_steps.sql", steps).rows_affected();
         let wanted = batches.iter().map(|batch| batch.steps.len() as u64).sum::<u64>();
         if leased != wanted {
             return Err(StoreError::Inconsistent(format!(

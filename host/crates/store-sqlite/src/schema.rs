@@ -35,7 +35,9 @@ impl SchemaStatus {
     /// Why this program must not touch the database, if so.
     pub(crate) fn refusal(&self) -> Option<String> {
         if let Some(version) = self.unknown.first() {
-            return Some(format!("its schema has version {version}, made by a newer stepwright; upgrade this one"));
+            return Some(format!(
+                "its schema has version {version}, made by a newer stepwright; upgrade this one"
+            ));
         }
         let version = self.changed.first()?;
         Some(format!(
@@ -45,7 +47,9 @@ impl SchemaStatus {
 
     /// Whether nothing is left to do.
     pub fn is_current(&self) -> bool {
-        self.unknown.is_empty() && self.changed.is_empty() && self.migrations.iter().all(|migration| migration.applied)
+        self.unknown.is_empty()
+            && self.changed.is_empty()
+            && self.migrations.iter().all(|migration| migration.applied)
     }
 }
 

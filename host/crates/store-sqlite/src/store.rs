@@ -32,7 +32,8 @@ pub struct SqliteOptions {
     pub readers_max: u32,
     /// Apply missing migrations. Otherwise a database that is behind is refused.
     pub migrate: bool,
-    /// Refuse a database whose schema is not the program's. Without it, only the schema's version may be asked for.
+    /// Refuse a database whose schema is not the program's. Without it nothing is applied either, and only
+    /// [`SqliteStore::schema_status`] may be asked for.
     pub check: bool,
 }
 
@@ -122,18 +123,6 @@ impl SqliteStore {
         // Readers open when they are first needed; a short-lived command often needs none.
         let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options);
         Ok(Self { writer, readers, counters: Arc::default() })
-    }
-
-    /// Which migrations a database file has, without applying any. There must be such a file.
-    pub async fn status_of(path: &Path) -> Result<SchemaStatus> {
-        if !path.exists() {
-            return Err(unavailable(path, "there is no such file; 'stepwright db migrate' makes it"));
-        }
-        prepare_file(path)?;
-        let store = Self::connect(path, 1).await?;
-        let status = store.schema_status().await.map_err(|error| unavailable(path, error));
-        store.close().await;
-        status
     }
 
     /// Which migrations the database has.

@@ -1,1 +1,251 @@
-//! The suite that every engine runs. Written beside the first engine.
+//! The suite that every engine runs. Each case takes an empty store of its own and panics where the store is wrong.
+//!
+//! `stepwright_store::conformance!(crate::open)` makes a test of every case; `open` is an async function that returns an
+//! empty store and whatever must be kept alive beside it, such as a temporary folder. No case reads from the store while
+//! one of its rounds is open, so that a store with a single connection can run them too.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a wrong store is a failed test")]
+
+pub mod catalog;
+pub mod claims;
+pub mod graph;
+pub mod outcomes;
+pub mod tasks;
+pub mod workers;
+
+use std::sync::Arc;
+
+use stepwright_workflow::retry::RetryPolicy;
+use stepwright_workflow::step::{StepStanding, StepState};
+use stepwright_workflow::{
+    AttemptKey, Digest, Failure, FailureClass, Outcome, Payload, Plan, PlanId, StepId, TaskId, Timestamp,
+    WorkerId,
+};
+
+use crate::{
+    AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, NewBatch, NewTask, NewWorker, StepRecord,
+    Store, TaskRecord,
+};
+
+/// Makes a test of every case: `conformance!(crate::open)`. Needs `tokio` with its test macro where it is used.
+#[macro_export]
+macro_rules! conformance {
+    ($open:path) => {
+        $crate::conformance! { @tests $open;
+            catalog:
+                a_plugin_version_is_registered_once,
+                a_template_version_is_registered_once,
+                the_template_that_was_registered_last_is_the_one_without_a_version,
+                a_plan_is_stored_once_per_content;
+            tasks:
+                tasks_are_created_with_their_steps_in_the_order_given,
+                a_creation_that_fails_leaves_nothing,
+                the_same_idempotency_key_returns_the_first_task,
+                an_idempotency_key_counts_within_its_template,
+                a_round_that_is_dropped_leaves_nothing,
+                payloads_come_back_byte_for_byte,
+                a_task_is_read_with_all_that_is_known_of_it,
+                tasks_are_listed_by_filter_and_page,
+                what_is_unknown_is_none_or_empty;
+            claims:
+                claimable_steps_come_by_priority_and_then_oldest_task,
+                a_lease_starts_the_attempt_and_its_task,
+                a_step_that_is_not_ready_cannot_be_leased,
+                a_step_whose_lease_has_another_attempt_in_mind_cannot_be_leased,
+                a_retry_waits_until_it_is_woken,
+                contexts_and_outputs_are_read_for_many,
+                batches_are_open_until_they_are_closed,
+                notes_are_kept_even_when_they_name_what_never_was,
+                the_number_of_statements_does_not_depend_on_the_number_of_items;
+            outcomes:
+                a_completed_attempt_leaves_its_output_and_its_line,
+                a_second_outcome_of_the_same_attempt_changes_nothing,
+                an_outcome_with_another_key_changes_nothing,
+                of_many_outcomes_only_those_whose_lease_stands_are_applied,
+                an_outcome_after_a_retry_began_is_late,
+                a_running_attempt_shows_its_progress_until_it_ends,
+                a_failed_attempt_keeps_its_reason_until_the_step_finishes_well,
+                a_lost_attempt_counts_as_a_loss,
+                the_ledger_answers_with_the_digests_of_recorded_attempts;
+            graph:
+                a_step_is_ready_when_its_last_parent_has_finished,
+                several_parents_may_finish_at_once,
+                only_pending_steps_are_released,
+                steps_are_counted_for_tasks_that_are_not_final,
+                a_task_is_settled_only_from_the_state_that_it_had,
+                a_task_that_was_never_started_has_no_start,
+                a_change_applies_only_from_the_state_that_the_step_had,
+                an_operators_output_is_what_dependants_read,
+                a_retry_by_an_operator_begins_with_new_counts,
+                a_cancelled_attempt_is_told_to_stop_once,
+                the_outcome_of_a_cancelled_step_is_late;
+            workers:
+                an_incarnation_joins_once,
+                a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone,
+                a_worker_that_is_gone_is_not_renewed,
+                workers_are_listed_with_the_steps_that_they_hold,
+                a_glance_says_what_waits,
+                attempts_are_summed_up_by_step,
+                commits_are_counted;
+        }
+    };
+    (@tests $open:path; $($module:ident: $($case:ident),+;)+) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $case() {
+                let (store, _kept) = $open().await;
+                $crate::conformance::$module::$case(&store).await;
+            })+
+        })+
+    };
+}
+
+/// Calls one method of a round of its own, and commits.
+macro_rules! committed {
+    ($store:expr, $method:ident($($argument:expr),*)) => {{
+        let mut round = $store.round().await.unwrap();
+        let result = round.$method($($argument),*).await.unwrap();
+        round.commit().await.unwrap();
+        result
+    }};
+}
+use committed;
+
+/// The present in every case.
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// One step.
+const SINGLE: &[&[u16]] = &[&[]];
+/// A step, two that wait for it, and one that waits for both.
+const DIAMOND: &[&[u16]] = &[&[], &[0], &[0], &[1, 2]];
+
+fn at(ms: i64) -> Timestamp {
+    Timestamp(NOW.0 + ms)
+}
+
+fn payload(text: &str) -> Payload {
+    Payload::parse(text).unwrap()
+}
+
+/// A plan whose steps `s0`, `s1`, … have the parents given.
+fn plan(name: &str, parents: &[&[u16]]) -> Plan {
+    let step = |(position, parents): (usize, &&[u16])| stepwright_workflow::PlanStep {
+        name: format!("s{position}"),
+        plugin: "shop/steps".to_owned(),
+        plugin_version: "1.0.0".to_owned(),
+        digest: Digest::of(b"component"),
+        handler: "run".to_owned(),
+        parents: parents.to_vec(),
+        config: Payload::null(),
+        timeout_ms: 1_000,
+        retry: RetryPolicy::default(),
+        limits: stepwright_workflow::StepLimits::default(),
+    };
+    Plan {
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+        version: "1.2.3".to_owned(),
+        environment: "test".to_owned(),
+        input_schema: None,
+        steps: parents.iter().enumerate().map(step).collect(),
+    }
+}
+
+/// A store with one plan and one worker.
+struct World<'a> {
+    store: &'a dyn Store,
+    plan: PlanId,
+    parents: Arc<[u32]>,
+    worker: WorkerId,
+}
+
+impl<'a> World<'a> {
+    async fn new(store: &'a dyn Store, parents: &[&[u16]]) -> Self {
+        let plan = store.add_plan(&plan("order", parents)).await.unwrap();
+        let worker = committed!(store, join(&worker("w", "w-1"), at(10_000), NOW));
+        let parents = parents.iter().map(|parents| u32::try_from(parents.len()).unwrap()).collect();
+        Self { store, plan, parents, worker }
+    }
+
+    fn task(&self) -> NewTask {
+        NewTask {
+            plan: self.plan,
+            namespace: "shop".to_owned(),
+            template: "order".to_owned(),
+            parents: self.parents.clone(),
+            context: payload("{\"order\": 1}"),
+            tags: Vec::new(),
+            priority: 0,
+            idempotency_key: None,
+        }
+    }
+
+    async fn start(&self) -> TaskId {
+        self.start_with(self.task()).await
+    }
+
+    async fn start_with(&self, task: NewTask) -> TaskId {
+        let created = self.store.create(&[task], NOW).await.unwrap();
+        created[0].task
+    }
+
+    /// Leases every claimable step in one batch.
+    async fn lease(&self) -> Vec<AttemptKey> {
+        let mut round = self.store.round().await.unwrap();
+        let ready = round.claimable(1_000).await.unwrap();
+        let steps: Vec<(StepId, u32)> = ready.iter().map(|ready| (ready.step, ready.attempt + 1)).collect();
+        let batches =
+            round.lease(&[NewBatch { worker: self.worker, steps: steps.clone() }], NOW).await.unwrap();
+        round.commit().await.unwrap();
+        let key = |(step, attempt)| AttemptKey { step, attempt, batch: batches[0] };
+        steps.into_iter().map(key).collect()
+    }
+
+    /// A task of a single step that is leased.
+    async fn leased(&self) -> AttemptKey {
+        let task = self.start().await;
+        let keys = self.lease().await;
+        *keys.iter().find(|key| key.step == StepId::new(task, 0)).unwrap()
+    }
+
+    async fn record(&self, task: TaskId) -> TaskRecord {
+        self.store.task(task).await.unwrap().unwrap()
+    }
+
+    async fn step(&self, step: StepId) -> StepRecord {
+        let mut record = self.record(step.task()).await;
+        record.steps_detail.remove(usize::from(step.position()))
+    }
+
+    async fn state(&self, step: StepId) -> StepState {
+        self.step(step).await.state
+    }
+}
+
+fn worker(name: &str, incarnation: &str) -> NewWorker {
+    NewWorker {
+        name: name.to_owned(),
+        incarnation: incarnation.to_owned(),
+        host: "machine".to_owned(),
+        pid: 4711,
+        slots: 8,
+    }
+}
+
+fn completed(key: AttemptKey, output: &str) -> CompletedAttempt {
+    let output = payload(output);
+    let digest = Outcome::Completed { output: output.clone() }.digest();
+    CompletedAttempt { key, output, line: AttemptLine { digest: Some(digest), ..AttemptLine::default() } }
+}
+
+/// An attempt that failed and leaves its step at `to`.
+fn failed(key: AttemptKey, to: StepStanding, ready_at: Option<Timestamp>) -> EndedAttempt {
+    let failure = Failure::new(FailureClass::Retryable, "the till is closed");
+    let digest = Outcome::Failed { error: failure.clone() }.digest();
+    let line = AttemptLine { digest: Some(digest), ..AttemptLine::default() };
+    EndedAttempt { key, to, ready_at, status: AttemptStatus::Failed, failure, line }
+}
+
+fn standing(state: StepState, failures: u32, losses: u32) -> StepStanding {
+    StepStanding { state, failures, losses }
+}

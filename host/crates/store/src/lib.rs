@@ -10,7 +10,9 @@ pub mod record;
 use async_trait::async_trait;
 use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::task::{StepCounts, TaskState};
-use stepwright_workflow::{AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
+use stepwright_workflow::{
+    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
+};
 
 pub use error::StoreError;
 pub use record::*;
@@ -37,7 +39,12 @@ pub trait Store: Send + Sync + 'static {
     /// Every registered template version without its source, by namespace, name and registration.
     async fn templates(&self) -> Result<Vec<TemplateRecord>>;
     /// The source of a template: of the version given, or of the one registered last.
-    async fn template(&self, namespace: &str, name: &str, version: Option<&str>) -> Result<Option<TemplateSource>>;
+    async fn template(
+        &self,
+        namespace: &str,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<TemplateSource>>;
 
     /// The id of a plan with exactly this content, stored now if it is new.
     async fn add_plan(&self, plan: &Plan) -> Result<PlanId>;
@@ -90,7 +97,11 @@ pub trait Round: Send {
 
     /// Moves each attempt that is still leased by exactly its key to `complete`, stores its output and its ledger line.
     /// Returns the keys that were applied with their plan.
-    async fn complete(&mut self, attempts: &[CompletedAttempt], now: Timestamp) -> Result<Vec<(AttemptKey, PlanId)>>;
+    async fn complete(
+        &mut self,
+        attempts: &[CompletedAttempt],
+        now: Timestamp,
+    ) -> Result<Vec<(AttemptKey, PlanId)>>;
     /// The standing of each step that is still leased by exactly this key, with its plan.
     async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>>;
     /// Ends each attempt that is still leased by exactly its key with the given standing, and stores its ledger line.
@@ -144,12 +155,17 @@ pub trait Round: Send {
     /// Registers an incarnation, or finds it if it joined before; its lease runs until `lease_until`.
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId>;
     /// Lets the leases of these workers run until then, unless they were declared lost. Returns those renewed.
-    async fn renew(&mut self, workers: &[WorkerId], lease_until: Timestamp, now: Timestamp) -> Result<Vec<WorkerId>>;
+    async fn renew(
+        &mut self,
+        workers: &[WorkerId],
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>>;
     /// Ends incarnations.
     async fn leave(&mut self, workers: &[(WorkerId, WorkerState)], now: Timestamp) -> Result<()>;
-    /// Joined workers whose lease has ended.
+    /// Joined workers whose lease has ended, the earliest end first.
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>>;
-    /// Joined workers, with the end of their lease: what an orchestrator finds when it starts.
+    /// Joined workers, with the end of their lease, the earliest first: what an orchestrator finds when it starts.
     async fn joined(&mut self) -> Result<Vec<(WorkerId, Timestamp)>>;
 
     // ---- operators

@@ -19,7 +19,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod values;
+pub mod values;
 
 use semver::{Version, VersionReq};
 

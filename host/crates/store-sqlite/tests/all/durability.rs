@@ -66,7 +66,8 @@ async fn a_crash_keeps_what_was_committed_and_nothing_else() {
     for name in ["tasks.db", "tasks.db-wal"] {
         fs::copy(folder.path().join(name), crashed.path().join(name)).unwrap();
     }
-    let recovered = SqliteStore::open(&crashed.path().join("tasks.db"), SqliteOptions::default()).await.unwrap();
+    let recovered =
+        SqliteStore::open(&crashed.path().join("tasks.db"), SqliteOptions::default()).await.unwrap();
     assert_eq!(count(&recovered).await, 3);
     assert_eq!(recovered.create(&[task(plan, None)], NOW).await.unwrap()[0].task.0, 4);
     assert_eq!(count(&store).await, 3);
@@ -105,7 +106,8 @@ async fn writers_with_handles_of_their_own_wait_for_each_other() {
         let mut new = 0;
         for number in 0..25 {
             // Of each key, one of the four writers makes the task and the others find it.
-            let made = store.create(&[task(plan, Some(number.to_string())), task(plan, None)], NOW).await.unwrap();
+            let made =
+                store.create(&[task(plan, Some(number.to_string())), task(plan, None)], NOW).await.unwrap();
             new += made.iter().filter(|created| !created.existing).count();
         }
         new

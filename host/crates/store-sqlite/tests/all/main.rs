@@ -1,7 +1,8 @@
 //! The SQLite store: the suite that every engine runs, for a file and in memory, and what only a file can get wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
 mod durability;
-mod perf_tmp;
 mod opening;
 mod queries;
 mod schema;

@@ -52,30 +52,36 @@ const HOT: &[(&str, &str)] = hot![
 ];
 
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
-const GROWING: [&str; 8] = ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
-const PARTIAL: [&str; 5] = ["steps_claimable", "steps_waiting", "steps_to_stop", "workers_joined", "batches_open"];
+const GROWING: [&str; 8] =
+    ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
+const PARTIAL: [&str; 5] =
+    ["steps_claimable", "steps_waiting", "steps_to_stop", "workers_joined", "batches_open"];
 
 async fn explained(connection: &mut SqliteConnection, statement: &'static str) -> Vec<String> {
     let rows = sqlx::query(statement).fetch_all(connection).await.unwrap();
     rows.iter().map(|row| row.get("detail")).collect()
 }
 
-fn reads_a_whole_table(line: &str) -> bool {
+/// `materialized` are the parameter's items that were written out once.
+fn reads_a_whole_table(line: &str, materialized: &[String]) -> bool {
     let Some(scanned) = line.strip_prefix("SCAN ") else { return false };
-    // An alias is as good as the table's name: what is not a JSON array, a subquery or a constant is a table.
+    // What is not the JSON parameter and not a constant is a table, whatever its alias.
     let table = scanned.split(' ').next().unwrap_or_default();
-    let of_json = scanned.contains("VIRTUAL TABLE") || table == "CONSTANT" || table.starts_with('(');
-    !of_json && !PARTIAL.iter().any(|index| scanned.contains(&format!("INDEX {index}")))
+    let of_json = scanned.contains("VIRTUAL TABLE") || table == "CONSTANT";
+    !of_json
+        && !materialized.contains(&format!("MATERIALIZE {table}"))
+        && !PARTIAL.iter().any(|index| scanned.contains(&format!("INDEX {index}")))
 }
 
 #[tokio::test]
 async fn no_hot_statement_reads_a_whole_table() {
     let (_store, folder) = file().await;
-    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    let mut connection =
+        SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     for (name, statement) in HOT {
         let lines = explained(&mut connection, statement).await;
         assert!(!lines.is_empty(), "{name} was not explained");
-        let whole: Vec<_> = lines.iter().filter(|line| reads_a_whole_table(line)).collect();
+        let whole: Vec<_> = lines.iter().filter(|line| reads_a_whole_table(line, &lines)).collect();
         assert!(whole.is_empty(), "{name}: {lines:#?}");
     }
 }
@@ -83,7 +89,8 @@ async fn no_hot_statement_reads_a_whole_table() {
 #[tokio::test]
 async fn claiming_and_waiting_use_their_indexes_without_sorting() {
     let (_store, folder) = file().await;
-    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    let mut connection =
+        SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     for (name, index) in [
         ("claimable", "steps_claimable"),
         ("next_ready_at", "steps_waiting"),
@@ -105,10 +112,11 @@ async fn claiming_and_waiting_use_their_indexes_without_sorting() {
 #[tokio::test]
 async fn the_check_of_this_file_finds_a_whole_table() {
     let (_store, folder) = file().await;
-    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    let mut connection =
+        SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     for table in GROWING {
         let statement = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN SELECT * FROM {table} AS t"));
         let row = sqlx::query(statement).fetch_one(&mut connection).await.unwrap();
-        assert!(reads_a_whole_table(row.get("detail")), "{table}");
+        assert!(reads_a_whole_table(row.get("detail"), &[]), "{table}");
     }
 }

@@ -22,7 +22,8 @@ const WORLD: &str = "
 async fn world() -> (SqliteConnection, tempfile::TempDir) {
     let (store, folder) = file().await;
     store.close().await;
-    let mut connection = SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    let mut connection =
+        SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     connection.execute(WORLD).await.unwrap();
     (connection, folder)
 }

@@ -3,7 +3,7 @@
 use semver::VersionReq;
 
 /// A duration such as `250ms` or `5m`, in milliseconds.
-pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
+pub fn duration_ms(text: &str) -> Result<u64, String> {
     let wanted = || {
         format!(
             "'{text}' is not a duration; write a whole number and a unit, such as 250ms, 30s, 5m, 2h or 1d"
@@ -25,7 +25,7 @@ pub(crate) fn duration_ms(text: &str) -> Result<u64, String> {
 }
 
 /// A size such as `64MiB`, in bytes.
-pub(crate) fn size_bytes(text: &str) -> Result<u64, String> {
+pub fn size_bytes(text: &str) -> Result<u64, String> {
     let wanted = || {
         format!("'{text}' is not a size; write a whole number and a unit, such as 512B, 64KiB, 64MiB or 1GiB")
     };

@@ -1,0 +1,62 @@
+//! `dev`: an orchestrator and a worker in this process, over the in-process transport.
+
+use serde_json::json;
+use stepwright_transport::local;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::orchestrate::listen;
+use crate::clock::incarnation;
+use crate::compose::{self, Orchestration};
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::lifecycle::Stopping;
+
+/// Runs until told to stop.
+pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
+    let stopping = Stopping::listen()?;
+    let incarnation = incarnation()?;
+    let (port, hub) = local::hub();
+    let Orchestration { orchestrator, handle, store, lock } =
+        compose::orchestration(context, &incarnation, async || Ok(Box::new(port) as _)).await?;
+    let wake = listen(context)?;
+    let worker = compose::worker(context, &incarnation, Box::new(hub.connect()))?;
+    ready(context);
+
+    let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
+    let mut serving = JoinSet::new();
+    serving.spawn(async move { match stopping.watch().await {} });
+    serving.spawn(async move {
+        loop {
+            wake.woken().await;
+            handle.wake();
+        }
+    });
+    // The worker goes first, so that its last outcomes are taken in.
+    let orchestrator_stop = CancellationToken::new();
+    let stop = orchestrator_stop.clone();
+    let work = async {
+        let end = worker.run(drain, abort).await;
+        orchestrator_stop.cancel();
+        end
+    };
+    let (end, result) = tokio::join!(work, orchestrator.run(stop));
+    serving.shutdown().await;
+    store.close().await;
+    drop(lock);
+    result?;
+    Ok(if end?.aborted { Exit::Failed } else { Exit::Good })
+}
+
+fn ready(context: &Context) {
+    let database = context.config.database.display();
+    if context.json {
+        println!("{}", json!({ "ready": "dev", "database": context.config.database }));
+        return;
+    }
+    println!("dev ready: database {database}");
+    println!("  in another terminal:");
+    println!("    stepwright plugin build DIR --add        # compile and register a plugin");
+    println!("    stepwright template add FILE             # register a template");
+    println!("    stepwright task run TEMPLATE --input FILE --watch");
+}

@@ -1,0 +1,70 @@
+//! What each verb does. Stdout is for data, stderr for everything else.
+
+mod completions;
+mod db;
+mod dev;
+mod orchestrate;
+pub(crate) mod plugin;
+mod settings;
+pub(crate) mod task;
+pub(crate) mod template;
+mod work;
+pub(crate) mod worker;
+
+use std::sync::Arc;
+
+use crate::cli::{Cli, Command};
+use crate::clock::SystemClock;
+use crate::config::{self, CommandFlags, Config};
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::telemetry;
+
+/// Runs a command to its end.
+pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
+    let Cli { global, command } = cli;
+    if let Command::Completions { shell } = command {
+        return Ok(completions::print(shell));
+    }
+    let flags = match &command {
+        Command::Dev(work) | Command::Work(work) => {
+            CommandFlags { work: work.clone(), ..CommandFlags::default() }
+        }
+        Command::Orchestrate(orchestrate) => {
+            CommandFlags { orchestrate: orchestrate.clone(), ..CommandFlags::default() }
+        }
+        _ => CommandFlags::default(),
+    };
+    let (layers, config) = config::load(&global, &flags)?;
+    if let Command::Config(command) = command {
+        return Ok(settings::run(&command, &layers, global.json));
+    }
+    telemetry::start(&config)?;
+    let runtime = runtime(&config)?;
+    let context = Context { config, clock: Arc::new(SystemClock), json: global.json };
+    runtime.block_on(dispatch(command, &context))
+}
+
+async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        Command::Dev(_) => dev::run(context).await,
+        Command::Orchestrate(_) => orchestrate::run(context).await,
+        Command::Work(_) => work::run(context).await,
+        Command::Template(command) => template::run(command, context).await,
+        Command::Plugin(command) => plugin::run(command, context).await,
+        Command::Task(command) => task::run(command, context).await,
+        Command::Worker(command) => worker::run(command, context).await,
+        Command::Db(command) => db::run(&command, context).await,
+        // Both need neither runtime nor context, and were done before.
+        Command::Config(_) | Command::Completions { .. } => Ok(Exit::Good),
+    }
+}
+
+fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CliError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all();
+    if config.threads > 0 {
+        builder.worker_threads(config.threads);
+    }
+    builder.build().map_err(|error| CliError::caused("failed to start the runtime", &error))
+}

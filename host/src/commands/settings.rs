@@ -1,0 +1,37 @@
+//! `config show` and `config check`. Whoever comes here has settings that are right.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::ConfigCommand;
+use crate::config::{Layers, SETTINGS};
+use crate::error::Exit;
+
+/// Runs one of them.
+pub(super) fn run(command: &ConfigCommand, layers: &Layers, as_json: bool) -> Exit {
+    match command {
+        ConfigCommand::Check if as_json => println!("{}", json!({ "ok": true })),
+        ConfigCommand::Check => println!("the settings are right"),
+        ConfigCommand::Show if as_json => println!("{}", as_object(layers)),
+        ConfigCommand::Show => show(layers),
+    }
+    Exit::Good
+}
+
+/// `{"key": {"value": …, "origin": {"layer": …, "place": …}, "help": …}, …}`
+fn as_object(layers: &Layers) -> Value {
+    let settings = SETTINGS.iter().filter_map(|setting| {
+        let (value, origin) = layers.values.get(setting.key)?;
+        Some((setting.key.to_owned(), json!({ "value": value, "origin": origin, "help": setting.help })))
+    });
+    Value::Object(settings.collect::<Map<_, _>>())
+}
+
+fn show(layers: &Layers) {
+    let widest = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
+    for setting in SETTINGS {
+        if let Some((value, origin)) = layers.values.get(setting.key) {
+            let shown = if value.is_empty() { "(none)" } else { value };
+            println!("{:widest$}  {shown:<20}  {}", setting.key, origin.place);
+        }
+    }
+}

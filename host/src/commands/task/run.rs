@@ -1,0 +1,299 @@
+//! `task run`: checks what tasks are to be started with, creates them, and watches them if wanted.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+use stepwright_orchestrator::catalog::{self, TaskRequest};
+use stepwright_store::{Created, NewTask, Store};
+use stepwright_workflow::TaskId;
+use stepwright_workflow::task::TaskState;
+
+use super::batch::{self, Defaults, PROBLEMS_MAX};
+use super::request::{self, Desk, InputProblem};
+use super::watch::{self, WaitFlags};
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::watch::{Counts, Watched};
+use crate::{input, output};
+
+/// Tasks created in one transaction: few commits, and no other writer waits long.
+const CREATED_AT_ONCE: usize = 500;
+
+pub(super) const EXAMPLES: &str = "\
+A batch has one JSON object a line: {\"context\": …}, and if wanted \"idempotency_key\", \"tags\" and \"priority\".
+Every line is checked before the first task is created.
+
+Exit codes: 0 created, or complete if waited for; 1 nothing was created; 2 a task is in error; 3 a task was cancelled;
+4 not settled in time.
+
+Examples:
+  stepwright task run shop/order --input order.json --watch
+  stepwright task run shop/order@1.2.0 --json-input '{\"order_id\": 7}' --idempotency-key order-7
+  generate | stepwright task run shop/order --batch - --wait --timeout 10m --json";
+
+/// What to start, and whether to wait for it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArguments {
+    /// The template: namespace/name, or name; with @version, or else the one registered last.
+    #[arg(value_name = "TEMPLATE")]
+    template: String,
+    /// The task's context, as a JSON file; '-' for stdin [default: {}]
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The task's context, as JSON.
+    #[arg(long, value_name = "JSON", conflicts_with = "input")]
+    json_input: Option<String>,
+    /// Start one task for each line of a file; '-' for stdin.
+    #[arg(long, value_name = "FILE.jsonl", conflicts_with_all = ["input", "json_input", "idempotency_key"])]
+    batch: Option<PathBuf>,
+    /// Higher is begun first.
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// A label; may be given several times.
+    #[arg(long = "tag", value_name = "NAME=VALUE", value_parser = request::tag)]
+    tags: Vec<(String, String)>,
+    /// Starting again with the same key returns the first task and creates nothing.
+    #[arg(long, value_name = "KEY", value_parser = request::key)]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    wait: WaitFlags,
+}
+
+#[derive(Serialize)]
+struct Started {
+    #[serde(flatten)]
+    created: Created,
+    /// Where it stands; only if it was waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<TaskState>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report {
+    tasks: Vec<Started>,
+    /// Only if they were waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+    /// Some were not settled in time; only if they were waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timed_out: Option<bool>,
+}
+
+/// The first line of `--watch --json`.
+#[derive(Serialize)]
+#[serde(tag = "event", rename = "created")]
+struct CreatedLine<'a> {
+    tasks: &'a [Created],
+}
+
+pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let tasks = tasks(arguments, store.as_ref(), context).await?;
+    let created = create(store.as_ref(), &tasks, context).await?;
+    drop(tasks);
+    if !arguments.wait.is_wanted() {
+        tell(&created, context)?;
+        return Ok(Exit::Good);
+    }
+    let ids: Vec<TaskId> = created.iter().map(|created| created.task).collect();
+    match (context.json, arguments.wait.watch) {
+        (true, true) => output::json(&CreatedLine { tasks: &created })?,
+        (true, false) => {}
+        (false, _) => output::line(sentence(&created))?,
+    }
+    let watched = watch::watch(&ids, &arguments.wait, (store.as_ref(), context)).await?;
+    if context.json && !arguments.wait.watch {
+        output::json(&report(&created, &watched))?;
+    }
+    Ok(watch::exit(&ids, &watched))
+}
+
+/// Everything that is to be created, checked.
+async fn tasks(
+    arguments: &RunArguments,
+    store: &dyn Store,
+    context: &Context,
+) -> Result<Vec<NewTask>, CliError> {
+    let payload_bytes_max = context.config.orchestrator("").payload_bytes_max;
+    let RunArguments { tags, priority, .. } = arguments;
+    let prepared = catalog::prepare(store, &arguments.template, &context.config.environment).await?;
+    let desk = Desk { prepared: &prepared, payload_bytes_max };
+    let Some(path) = &arguments.batch else {
+        let request = TaskRequest {
+            context: request::context(&context_text(arguments, payload_bytes_max)?).map_err(CliError::new)?,
+            tags: tags.clone(),
+            priority: *priority,
+            idempotency_key: arguments.idempotency_key.clone(),
+        };
+        return match desk.task(None, request) {
+            Ok(task) => Ok(vec![task]),
+            Err(problems) => {
+                Err(CliError::listed("the context does not fit the template; nothing was started", &problems))
+            }
+        };
+    };
+    let defaults = Defaults { tags: tags.clone(), priority: *priority, payload_bytes_max };
+    check_batch(&input::name(path), batch::read(&input::name(path), input::open(path)?, &defaults)?, &desk)
+}
+
+fn context_text(arguments: &RunArguments, payload_bytes_max: u64) -> Result<String, CliError> {
+    match (&arguments.json_input, &arguments.input) {
+        (Some(text), _) => Ok(text.clone()),
+        (None, Some(path)) => input::text(path, payload_bytes_max),
+        (None, None) => Ok("{}".to_owned()),
+    }
+}
+
+/// Every line as a task, or every problem of every line.
+fn check_batch(file: &str, lines: Vec<batch::Numbered>, desk: &Desk<'_>) -> Result<Vec<NewTask>, CliError> {
+    let (all, mut bad) = (lines.len(), 0_usize);
+    let (mut tasks, mut problems) = (Vec::with_capacity(all), Vec::<InputProblem>::new());
+    for (line, request) in lines {
+        match request.map_err(|problem| vec![problem]).and_then(|request| desk.task(Some(line), request)) {
+            Ok(task) => tasks.push(task),
+            Err(found) => {
+                bad += 1;
+                problems.extend(found);
+            }
+        }
+    }
+    if all == 0 {
+        return Err(CliError::new(format!(
+            "{file} has no line; write one JSON object a line: {{\"context\": …}}"
+        )));
+    }
+    if bad == 0 {
+        return Ok(tasks);
+    }
+    let shown = if problems.len() > PROBLEMS_MAX {
+        format!("; the first {PROBLEMS_MAX} problems are shown")
+    } else {
+        String::new()
+    };
+    problems.truncate(PROBLEMS_MAX);
+    Err(CliError::listed(
+        format!("{bad} of {all} lines of {file} are wrong; nothing was started{shown}"),
+        &problems,
+    ))
+}
+
+/// Creates the tasks, some hundred at a time, and tells a running orchestrator after each transaction.
+async fn create(store: &dyn Store, tasks: &[NewTask], context: &Context) -> Result<Vec<Created>, CliError> {
+    let mut created = Vec::with_capacity(tasks.len());
+    for some in tasks.chunks(CREATED_AT_ONCE) {
+        match store.create(some, context.now()).await {
+            Ok(new) => created.extend(new),
+            Err(error) if created.is_empty() => return Err(error.into()),
+            Err(error) => {
+                let what = format!(
+                    "{} of {} tasks were created ({}) before this happened; lines with an idempotency_key can be sent again",
+                    created.len(),
+                    tasks.len(),
+                    range(&created)
+                );
+                return Err(CliError::caused(what, &error));
+            }
+        }
+        context.wake();
+    }
+    Ok(created)
+}
+
+fn tell(created: &[Created], context: &Context) -> Result<(), CliError> {
+    if context.json {
+        let tasks = created.iter().map(|created| Started { created: *created, state: None });
+        return output::json(&Report { tasks: tasks.collect(), counts: None, timed_out: None });
+    }
+    output::line(sentence(created))?;
+    if let [Created { task, .. }] = created {
+        output::hint(format_args!("follow it with 'stepwright task watch {task}'"));
+    }
+    Ok(())
+}
+
+fn report(created: &[Created], watched: &Watched) -> Report {
+    let tasks =
+        created.iter().map(|created| Started { created: *created, state: watched.state(created.task) });
+    Report { tasks: tasks.collect(), counts: Some(watched.counts()), timed_out: Some(watched.is_timed_out()) }
+}
+
+fn sentence(created: &[Created]) -> String {
+    let before = created.iter().filter(|created| created.existing).count();
+    match (created, before) {
+        ([Created { task, .. }], 0) => format!("task {task}"),
+        ([Created { task, .. }], _) => format!("task {task} (started before with the same idempotency key)"),
+        (many, 0) => format!("{} tasks: {}", many.len(), range(many)),
+        (many, before) => {
+            format!(
+                "{} tasks: {} ({before} started before with the same idempotency key)",
+                many.len(),
+                range(many)
+            )
+        }
+    }
+}
+
+fn range(created: &[Created]) -> String {
+    let ids = || created.iter().map(|created| created.task);
+    match (ids().min(), ids().max()) {
+        (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
+        (Some(only), _) => only.to_string(),
+        _ => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn created(task: i64, existing: bool) -> Created {
+        Created { task: TaskId(task), existing }
+    }
+
+    #[test]
+    fn what_was_created_is_one_sentence() {
+        assert_eq!(sentence(&[created(7, false)]), "task 7");
+        assert_eq!(sentence(&[created(7, true)]), "task 7 (started before with the same idempotency key)");
+        assert_eq!(sentence(&[created(7, false), created(8, false)]), "2 tasks: 7 to 8");
+        assert_eq!(
+            sentence(&[created(7, true), created(8, false), created(9, false)]),
+            "3 tasks: 7 to 9 (1 started before with the same idempotency key)"
+        );
+    }
+
+    #[test]
+    fn the_json_shape_is_fixed() {
+        let report = Report {
+            tasks: vec![Started { created: created(7, false), state: Some(TaskState::Complete) }],
+            counts: Some(Counts::from([(TaskState::Complete, 1)])),
+            timed_out: Some(false),
+        };
+        assert_eq!(
+            serde_json::to_string(&report).unwrap(),
+            r#"{"tasks":[{"task":7,"existing":false,"state":"complete"}],"counts":{"complete":1},"timed_out":false}"#
+        );
+        assert_eq!(
+            serde_json::to_string(&CreatedLine { tasks: &[created(7, true)] }).unwrap(),
+            r#"{"event":"created","tasks":[{"task":7,"existing":true}]}"#
+        );
+    }
+
+    #[test]
+    fn a_duration_without_waiting_is_refused() {
+        use clap::Parser as _;
+        let parse = |arguments: &[&str]| {
+            crate::cli::Cli::try_parse_from(
+                ["stepwright", "task", "run", "shop/order"].iter().chain(arguments),
+            )
+        };
+        assert!(parse(&["--timeout", "5m"]).is_err());
+        assert!(parse(&["--timeout", "soon", "--wait"]).is_err());
+        assert!(parse(&["--input", "a.json", "--json-input", "{}"]).is_err());
+        assert!(parse(&["--batch", "a.jsonl", "--idempotency-key", "k"]).is_err());
+        assert!(
+            parse(&["--batch", "-", "--watch", "--timeout", "5m", "--priority", "-3", "--tag", "a=b"])
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,217 @@
+//! `task show`: everything that is known about one task, and what to do about it.
+
+use serde::Serialize;
+use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, StoreError, TaskRecord};
+use stepwright_workflow::finalize::{
+    ExecutionStatus, RecommendedAction, StepGlance, completion_percent, summarise,
+};
+use stepwright_workflow::{TaskId, Timestamp};
+
+use super::ledger;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output;
+use crate::output::paint::{Paint, Tone};
+use crate::watch::{Reasons, Tree, one_line};
+
+/// Steps whose advice is written out; the next ones would say the same.
+const ADVICE_STEPS_MAX: usize = 3;
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArguments {
+    /// The task.
+    #[arg(value_name = "ID")]
+    task: TaskId,
+    /// Also list the attempts that completed.
+    #[arg(long)]
+    attempts: bool,
+    /// Also print what the attempts logged.
+    #[arg(long)]
+    logs: bool,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    record: &'a TaskRecord,
+    execution_status: ExecutionStatus,
+    recommended_action: RecommendedAction,
+    completion_percent: u8,
+    /// Steps that wait, run or failed.
+    reasons: Vec<StepReason<'a>>,
+    attempts: &'a [AttemptRecord],
+    notes: &'a [NoteRecord],
+}
+
+#[derive(Serialize)]
+struct StepReason<'a> {
+    step: &'a str,
+    why: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+/// What was read about a task.
+struct Known {
+    record: TaskRecord,
+    attempts: Vec<AttemptRecord>,
+    notes: Vec<NoteRecord>,
+    now: Timestamp,
+}
+
+pub(crate) async fn run(arguments: &ShowArguments, context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let task = arguments.task;
+    let record =
+        store.task(task).await?.ok_or_else(|| StoreError::NotFound { subject: format!("task {task}") })?;
+    let (attempts, notes) = (store.attempts(task).await?, store.notes(task).await?);
+    let known = Known { record, attempts, notes, now: context.now() };
+    if context.json {
+        output::json(&known.shown())?;
+    } else {
+        output::line(known.render(arguments, Paint::stdout()))?;
+    }
+    Ok(Exit::Good)
+}
+
+impl Known {
+    fn glances(&self) -> Vec<StepGlance> {
+        let glance = |step: &StepRecord| StepGlance { state: step.state, ready_at: step.ready_at };
+        self.record.steps_detail.iter().map(glance).collect()
+    }
+
+    fn shown(&self) -> Shown<'_> {
+        let glances = self.glances();
+        let (execution_status, recommended_action) = summarise(self.record.summary.state, &glances, self.now);
+        let reasons = Reasons::of(&self.record, self.now);
+        let reason = |step: &'_ StepRecord| (reasons.why(step), reasons.advice(step));
+        let steps = self.record.steps_detail.iter().map(|step| (step.name.as_str(), reason(step)));
+        let waiting = steps.filter(|(_, (why, _))| !why.is_empty());
+        Shown {
+            record: &self.record,
+            execution_status,
+            recommended_action,
+            completion_percent: completion_percent(&glances),
+            reasons: waiting.map(|(step, (why, advice))| StepReason { step, why, advice }).collect(),
+            attempts: &self.attempts,
+            notes: &self.notes,
+        }
+    }
+
+    fn render(&self, arguments: &ShowArguments, paint: Paint) -> String {
+        let mut parts =
+            vec![Tree::of(&self.record.steps_detail).lines(&self.record, self.now, paint).join("\n")];
+        parts.push(self.facts());
+        let is_told = |attempt: &&AttemptRecord| {
+            arguments.attempts || arguments.logs || attempt.status != AttemptStatus::Completed
+        };
+        let attempts: Vec<&AttemptRecord> = self.attempts.iter().filter(is_told).collect();
+        if !attempts.is_empty() {
+            parts.push(ledger::attempts(&attempts, self.now, paint));
+        }
+        if arguments.logs {
+            parts.push(ledger::logs(&self.attempts, paint));
+        }
+        if !self.notes.is_empty() {
+            parts.push(ledger::notes(&self.notes, &self.record, paint));
+        }
+        parts.push(self.advice(paint));
+        parts.join("\n\n")
+    }
+
+    fn facts(&self) -> String {
+        let task = &self.record.summary;
+        let mut facts = format!("created {}", task.created_at);
+        if let Some(key) = &task.idempotency_key {
+            facts.push_str(&format!(", key {key}"));
+        }
+        if task.priority != 0 {
+            facts.push_str(&format!(", priority {}", task.priority));
+        }
+        for (name, value) in &self.record.tags {
+            facts.push_str(&format!(", {}={}", one_line(name), one_line(value)));
+        }
+        facts
+    }
+
+    fn advice(&self, paint: Paint) -> String {
+        let glances = self.glances();
+        let (_, action) = summarise(self.record.summary.state, &glances, self.now);
+        let sentence = match action {
+            RecommendedAction::ExecuteReadySteps => "steps are ready: make sure that a worker is there",
+            RecommendedAction::WaitForCompletion => "nothing to do: it runs, or waits for its next attempt",
+            RecommendedAction::WaitForDependencies => "nothing to do: steps wait for those before them",
+            RecommendedAction::HandleFailures => {
+                "it goes on when the steps in error are retried, resolved or skipped"
+            }
+            RecommendedAction::FinalizeTask => "nothing to do: it has ended",
+        };
+        let mut lines = vec![paint.of(Tone::Strong, sentence)];
+        let reasons = Reasons::of(&self.record, self.now);
+        let steps = self.record.steps_detail.iter();
+        let advice = steps.filter_map(|step| Some(format!("  {}: {}", step.name, reasons.advice(step)?)));
+        lines.extend(advice.take(if action == RecommendedAction::FinalizeTask {
+            0
+        } else {
+            ADVICE_STEPS_MAX
+        }));
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::watch::samples;
+    use stepwright_workflow::step::StepState;
+    use stepwright_workflow::task::TaskState;
+    use stepwright_workflow::{Failure, FailureClass, Payload};
+
+    fn known() -> Known {
+        let mut record = samples::task(
+            7,
+            &[("validate", StepState::Complete, &[]), ("pay", StepState::Error, &["validate"])],
+        );
+        record.summary.state = TaskState::Error;
+        record.summary.idempotency_key = Some("order-7".to_owned());
+        record.summary.finished_at = Some(Timestamp(1_300));
+        record.context = Payload::parse("{\"order_id\": 7}").unwrap();
+        record.tags = vec![("kind".to_owned(), "declined".to_owned())];
+        let failure = Failure::new(FailureClass::Permanent, "the card was declined").with_code("declined");
+        record.steps_detail[1].failure = Some(failure);
+        Known { record, attempts: Vec::new(), notes: Vec::new(), now: Timestamp(5_000) }
+    }
+
+    #[test]
+    fn a_task_says_why_it_stands_and_what_to_do() {
+        let arguments = ShowArguments { task: TaskId(7), attempts: false, logs: false };
+        let expect = "\
+#7 shop/order@1.0.0  error  1 of 2 steps  1.3 s
+✔ validate  1.2 ms
+└─ ✖ pay    1 attempt · permanent (declined): the card was declined
+
+created 1970-01-01T00:00:00.000Z, key order-7, kind=declined
+
+it goes on when the steps in error are retried, resolved or skipped
+  pay: 'stepwright task retry 7 --step pay' tries it again, 'task resolve 7 --step pay --output JSON' gives it an output, \
+'task skip 7 --step pay' goes on without it";
+        assert_eq!(known().render(&arguments, Paint::PLAIN), expect);
+    }
+
+    #[test]
+    fn the_json_is_one_object_with_the_task_at_its_top() {
+        let text = serde_json::to_string(&known().shown()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["id"], 7);
+        assert_eq!(json["state"], "error");
+        assert_eq!(json["context"]["order_id"], 7);
+        assert_eq!(json["execution_status"], "blocked_by_failures");
+        assert_eq!(json["recommended_action"], "handle_failures");
+        assert_eq!(json["completion_percent"], 50);
+        assert_eq!(json["steps_detail"][1]["failure"]["code"], "declined");
+        assert_eq!(json["reasons"][0]["step"], "pay");
+        assert_eq!(json["attempts"], serde_json::json!([]));
+    }
+}

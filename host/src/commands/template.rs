@@ -1,0 +1,73 @@
+//! `stepwright template`: what tasks are made from.
+
+mod add;
+mod check;
+mod graph;
+mod list;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+
+/// The largest template file, in bytes: ten thousand steps of a hundred bytes each.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What can be done with templates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateCommand {
+    /// Checks template files and lists every problem, with line, column, and what would be right.
+    #[command(
+        after_help = "Plugins are looked up too if the database has any; --syntax-only needs no database.\n\n\
+        Examples:\n  stepwright template check order.yaml\n  stepwright template check --syntax-only templates/*.yaml"
+    )]
+    Check(check::CheckArguments),
+    /// Checks template files against the registered plugins and registers them: all, or none if one is bad.
+    #[command(
+        after_help = "A version that was registered never changes: change 'version' when you change the file.\n\n\
+        Example:\n  stepwright template add config/templates/*.yaml"
+    )]
+    Add(add::AddArguments),
+    /// Lists the registered templates.
+    List,
+    /// Prints a registered template as it was written, or what its tasks run.
+    #[command(after_help = "Examples:\n  stepwright template show shop/order\n  \
+        stepwright template show shop/order@1.2.0 --resolved --environment production")]
+    Show(show::ShowArguments),
+    /// Draws a template's steps as a Mermaid or Graphviz graph.
+    #[command(after_help = "Examples:\n  stepwright template graph order.yaml\n  \
+        stepwright template graph shop/order --format dot | dot -Tsvg > order.svg")]
+    Graph(graph::GraphArguments),
+}
+
+/// Does what was asked.
+pub(crate) async fn run(command: TemplateCommand, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        TemplateCommand::Check(arguments) => check::run(&arguments, context).await,
+        TemplateCommand::Add(arguments) => add::run(&arguments, context).await,
+        TemplateCommand::List => list::run(context).await,
+        TemplateCommand::Show(arguments) => show::run(&arguments, context).await,
+        TemplateCommand::Graph(arguments) => graph::run(&arguments, context).await,
+    }
+}
+
+/// A template's text and its name in messages.
+struct TemplateFile {
+    name: String,
+    text: String,
+}
+
+impl TemplateFile {
+    fn read(path: &Path) -> Result<Self, CliError> {
+        let name = path.display().to_string();
+        let text = crate::input::text(path, FILE_BYTES_MAX)?;
+        Ok(Self { name, text })
+    }
+
+    fn read_all(paths: &[PathBuf]) -> Result<Vec<Self>, CliError> {
+        paths.iter().map(|path| Self::read(path)).collect()
+    }
+}

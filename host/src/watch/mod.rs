@@ -1,0 +1,227 @@
+//! Looks at tasks until they are settled, and shows or tells what changes.
+//!
+//! The database is asked, not the orchestrator: watching works whoever runs the tasks, and goes on when that one restarts.
+
+mod changes;
+mod live;
+mod reason;
+#[cfg(test)]
+pub(crate) mod samples;
+mod tally;
+mod tree;
+
+use std::time::Duration;
+
+use stepwright_store::{Store, StoreError, TaskRecord};
+use stepwright_workflow::task::TaskState;
+use stepwright_workflow::{Clock, TaskId};
+use tokio::time::{Instant, sleep};
+
+use crate::error::CliError;
+use crate::output;
+use crate::output::paint::Paint;
+use changes::Told;
+use live::Live;
+use tally::{CountsLine, Tally};
+
+pub(crate) use reason::{Reasons, one_line};
+pub(crate) use tally::Counts;
+pub(crate) use tree::Tree;
+
+/// Between two looks, at least: a person sees no shorter change.
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Between two looks, at most.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A look may take one part in so many of the time, so that watching never slows down what is watched.
+const LOOK_SHARE: u32 = 20;
+/// Between two lines about many tasks.
+const LINE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is shown while the tasks run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Nothing: only wait.
+    Nothing,
+    /// A live view on a terminal, a line for each change elsewhere.
+    Changes,
+    /// A JSON line for each change.
+    Json,
+}
+
+/// How to watch.
+pub(crate) struct Watch<'a> {
+    /// Where the tasks are.
+    pub(crate) store: &'a dyn Store,
+    /// For durations.
+    pub(crate) clock: &'a dyn Clock,
+    /// What is shown.
+    pub(crate) show: Show,
+    /// How long to wait; `None` means for ever.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How the watched tasks stand at the end.
+#[derive(Debug)]
+pub(crate) struct Watched(Tally);
+
+impl Watched {
+    /// Where a task stands; `None` if it does not exist.
+    pub(crate) fn state(&self, task: TaskId) -> Option<TaskState> {
+        self.0.state(task)
+    }
+
+    /// How many stand where.
+    pub(crate) fn counts(&self) -> Counts {
+        self.0.line().counts
+    }
+
+    /// How many were not settled in time.
+    pub(crate) fn open(&self) -> usize {
+        self.0.open().len()
+    }
+
+    /// Some were not settled in time.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.open() > 0
+    }
+
+    /// As if it had been seen.
+    #[cfg(test)]
+    pub(crate) fn of(tasks: &[TaskId], seen: &[(TaskId, TaskState)]) -> Self {
+        let mut tally = Tally::of(tasks);
+        tally.see(seen);
+        Self(tally)
+    }
+}
+
+impl Watch<'_> {
+    /// Watches tasks until all are settled or the time is up.
+    pub(crate) async fn run(&self, tasks: &[TaskId]) -> Result<Watched, CliError> {
+        let mut tally = Tally::of(tasks);
+        match (self.show, tasks) {
+            (Show::Nothing, _) => self.wait(&mut tally).await?,
+            (Show::Changes, [task]) if live::is_possible() => self.live(*task, &mut tally).await?,
+            (_, [task]) => self.tell(*task, &mut tally).await?,
+            (Show::Changes, _) if live::is_possible() => self.live_counts(&mut tally).await?,
+            _ => self.tell_counts(&mut tally).await?,
+        }
+        Ok(Watched(tally))
+    }
+
+    async fn wait(&self, tally: &mut Tally) -> Result<(), CliError> {
+        let mut pace = Pace::start(self.timeout);
+        while self.look(tally).await? && pace.pause().await {}
+        Ok(())
+    }
+
+    async fn live(&self, task: TaskId, tally: &mut Tally) -> Result<(), CliError> {
+        let (mut pace, mut live, paint) = (Pace::start(self.timeout), Live::start(), Paint::stdout());
+        let mut tree = None;
+        loop {
+            let record = self.record(task).await?;
+            tally.see(&[(task, record.summary.state)]);
+            let tree = tree.get_or_insert_with(|| Tree::of(&record.steps_detail));
+            let lines = tree.lines(&record, self.clock.now(), paint);
+            let done = (u64::from(record.summary.steps_finished), u64::from(record.summary.steps));
+            if let Some((heading, rows)) = lines.split_first() {
+                live.draw(heading, done, rows);
+            }
+            if record.summary.state.is_settled() || !pace.pause().await {
+                live.finish();
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tell(&self, task: TaskId, tally: &mut Tally) -> Result<(), CliError> {
+        let (mut pace, mut told) = (Pace::start(self.timeout), Told::default());
+        loop {
+            let record = self.record(task).await?;
+            tally.see(&[(task, record.summary.state)]);
+            for change in told.news(&record, self.clock.now()) {
+                match self.show {
+                    Show::Json => output::json(&change)?,
+                    _ => output::line(&change)?,
+                }
+            }
+            if record.summary.state.is_settled() || !pace.pause().await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn live_counts(&self, tally: &mut Tally) -> Result<(), CliError> {
+        let (mut pace, mut live) = (Pace::start(self.timeout), Live::start());
+        loop {
+            let open = self.look(tally).await?;
+            let line = tally.line();
+            live.draw(&line.to_string(), (line.settled, line.tasks), &[]);
+            if !open || !pace.pause().await {
+                live.finish();
+                return Ok(());
+            }
+        }
+    }
+
+    async fn tell_counts(&self, tally: &mut Tally) -> Result<(), CliError> {
+        let (mut pace, mut told): (_, Option<(Counts, Instant)>) = (Pace::start(self.timeout), None);
+        loop {
+            let open = self.look(tally).await?;
+            let line = tally.line();
+            let is_news = told.as_ref().is_none_or(|(counts, _)| *counts != line.counts);
+            let is_due = told.as_ref().is_none_or(|(_, at)| at.elapsed() >= LINE_PAUSE);
+            if is_news && (is_due || !open) {
+                self.tell_line(&line)?;
+                told = Some((line.counts, Instant::now()));
+            }
+            if !open || !pace.pause().await {
+                return Ok(());
+            }
+        }
+    }
+
+    fn tell_line(&self, line: &CountsLine) -> Result<(), CliError> {
+        match self.show {
+            Show::Json => output::json(line),
+            _ => output::line(line),
+        }
+    }
+
+    /// Looks at what is not settled yet, and says whether something still is not.
+    async fn look(&self, tally: &mut Tally) -> Result<bool, StoreError> {
+        let open = tally.open();
+        tally.see(&self.store.task_states(&open).await?);
+        Ok(!tally.open().is_empty())
+    }
+
+    async fn record(&self, task: TaskId) -> Result<TaskRecord, StoreError> {
+        let missing = || StoreError::NotFound { subject: format!("task {task}") };
+        self.store.task(task).await?.ok_or_else(missing)
+    }
+}
+
+/// When to look again.
+struct Pace {
+    until: Option<Instant>,
+    looked_at: Instant,
+}
+
+impl Pace {
+    fn start(timeout: Option<Duration>) -> Self {
+        let now = Instant::now();
+        Self { until: timeout.and_then(|timeout| now.checked_add(timeout)), looked_at: now }
+    }
+
+    /// Waits for the next look; false if the time is up.
+    async fn pause(&mut self) -> bool {
+        let now = Instant::now();
+        let pause = ((now - self.looked_at) * LOOK_SHARE).clamp(PAUSE_MIN, PAUSE_MAX);
+        let left = self.until.map(|until| until.saturating_duration_since(now));
+        if left.is_some_and(|left| left.is_zero()) {
+            return false;
+        }
+        sleep(left.map_or(pause, |left| left.min(pause))).await;
+        self.looked_at = Instant::now();
+        true
+    }
+}

@@ -1,0 +1,115 @@
+//! kill -9 of a worker and of the orchestrator in the middle of 200 tasks: all end right, and the ledger accounts for every
+//! attempt.
+
+use std::fmt::Write as _;
+
+use serde_json::json;
+use stepwright_store::{AttemptStatus, Store as _};
+use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
+use stepwright_tests::processes::{Deployment, Process, plugin};
+use stepwright_workflow::TaskId;
+use stepwright_workflow::task::TaskState;
+
+const TASKS: i64 = 200;
+
+/// `last` adds up what went around through the nap and what came straight from the first step: twice n.
+const TEMPLATE: &str = "
+template: detour
+namespace: test
+version: 1.0.0
+plugin: examples/shapes@^1
+defaults: { retry: { base: 10ms } }
+steps:
+  - { name: first, handler: start }
+  - { name: rest, plugin: fixtures/misbehave@^1, handler: nap, depends_on: first, config: { ms: 15 } }
+  - { name: last, handler: sum, depends_on: [first, rest] }
+";
+
+/// Reads lines until at least so many tasks are settled.
+fn until_settled(watch: &mut Process, wanted: i64) {
+    loop {
+        let line = watch.line().expect("tasks are left");
+        let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<i64>().ok());
+        if settled.is_some_and(|settled| settled >= wanted) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_processes_are_killed() {
+    let deployment = Deployment::new();
+    let orchestrator = deployment.start(&["orchestrate"]);
+    let first = deployment.start(&["work", "--name", "first"]);
+    let second = deployment.start(&["work", "--name", "second"]);
+    deployment.succeed(&["plugin", "add", &plugin("shapes"), &plugin("misbehave")]);
+    let template = deployment.data().join("detour.yaml");
+    std::fs::write(&template, TEMPLATE).expect("a file");
+    deployment.succeed(&["template", "add", &template.to_string_lossy()]);
+    let mut lines = String::new();
+    for n in 1..=TASKS {
+        let _ = writeln!(lines, "{}", json!({ "context": { "n": n }, "idempotency_key": format!("n-{n}") }));
+    }
+    let batch = deployment.data().join("batch.jsonl");
+    std::fs::write(&batch, lines).expect("a file");
+
+    let batch = batch.to_string_lossy().into_owned();
+    let mut watch = deployment.spawn(&["task", "run", "test/detour", "--batch", &batch, "--watch"]);
+    until_settled(&mut watch, 10);
+    first.kill();
+    until_settled(&mut watch, 40);
+    orchestrator.kill();
+    let orchestrator = deployment.start(&["orchestrate"]);
+    until_settled(&mut watch, 80);
+    second.kill();
+    let third = deployment.start(&["work", "--name", "third"]);
+    assert_eq!(watch.wait(), Some(0));
+    assert_eq!(third.terminate(), Some(0));
+    assert_eq!(orchestrator.terminate(), Some(0));
+
+    // Started again with the same keys, nothing new begins.
+    let again = deployment.json(&["task", "run", "test/detour", "--batch", &batch]);
+    let existing =
+        again["tasks"].as_array().expect("tasks").iter().filter(|task| task["existing"] == true).count();
+    assert_eq!(existing, usize::try_from(TASKS).unwrap_or(0));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(check_books(&deployment));
+}
+
+async fn check_books(deployment: &Deployment) {
+    let path = deployment.data().join("stepwright.db");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).await.expect("the database opens");
+    assert_eq!(store.task_counts().await.expect("counts"), [(TaskState::Complete, 200)]);
+    let mut lost = 0;
+    for id in 1..=TASKS {
+        let task = store.task(TaskId(id)).await.expect("the store answers").expect("the task is there");
+        let n = task.context.read::<serde_json::Value>().expect("JSON")["n"].as_i64().expect("a number");
+        let last = task.steps_detail[2]
+            .output
+            .as_ref()
+            .expect("an output")
+            .read::<serde_json::Value>()
+            .expect("JSON");
+        assert_eq!(last["value"], 2 * n);
+        let attempts = store.attempts(TaskId(id)).await.expect("the ledger");
+        for step in &task.steps_detail {
+            let lines: Vec<_> = attempts.iter().filter(|line| line.step == step.id).collect();
+            let numbers: Vec<u32> = lines.iter().map(|line| line.attempt).collect();
+            assert_eq!(
+                numbers,
+                (1..=step.attempt).collect::<Vec<_>>(),
+                "task {id}, step {}: a line for each attempt",
+                step.name
+            );
+            let completed = lines.iter().filter(|line| line.status == AttemptStatus::Completed).count();
+            assert_eq!(completed, 1, "task {id}, step {}", step.name);
+            lost += lines.iter().filter(|line| line.status == AttemptStatus::Lost).count();
+            assert!(
+                lines.iter().all(|line| line.status != AttemptStatus::Failed),
+                "nothing failed by itself"
+            );
+        }
+    }
+    assert!(lost > 0, "the killed workers held steps");
+    store.close().await;
+}
