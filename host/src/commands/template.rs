@@ -9,6 +9,7 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use stepwright_orchestrator::catalog::CatalogError;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -51,6 +52,19 @@ pub(crate) async fn run(command: TemplateCommand, context: &Context) -> Result<E
         TemplateCommand::List => list::run(context).await,
         TemplateCommand::Show(arguments) => show::run(&arguments, context).await,
         TemplateCommand::Graph(arguments) => graph::run(&arguments, context).await,
+    }
+}
+
+/// Lists what a template that could be found is refused for.
+pub(super) fn explained(error: CatalogError) -> CliError {
+    match error {
+        CatalogError::Template(found) => {
+            CliError::listed("the stored template cannot be read", found.problems())
+        }
+        CatalogError::Resolve(found) => {
+            CliError::listed("the template does not fit the registered plugins", found.problems())
+        }
+        other => other.into(),
     }
 }
 

@@ -12,7 +12,10 @@ pub(crate) fn duration(duration: Duration) -> String {
         us @ 1..1_000 => format!("{us} µs"),
         us @ 1_000..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
         us @ 10_000..1_000_000 => format!("{} ms", us / 1_000),
-        us @ 1_000_000..60_000_000 => format!("{}.{} s", us / 1_000_000, us % 1_000_000 / 100_000),
+        us @ 1_000_000..60_000_000 => match us % 1_000_000 / 100_000 {
+            0 => format!("{} s", us / 1_000_000),
+            tenths => format!("{}.{tenths} s", us / 1_000_000),
+        },
         _ if seconds < 3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ if seconds < 86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
@@ -26,20 +29,16 @@ pub(crate) fn micros(us: u64) -> String {
 
 /// How long until `then`, in whole seconds rounded up from a second on: a countdown that does not flicker.
 pub(crate) fn until(now: Timestamp, then: Timestamp) -> String {
-    match then.since(now) {
-        left if left < Duration::from_secs(1) => duration(left),
-        left => {
-            duration(Duration::from_secs(u64::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX)))
-                .replace(".0 s", " s")
-        }
-    }
+    let left = then.since(now);
+    let whole = u64::try_from(left.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+    duration(if whole > 1 { Duration::from_secs(whole) } else { left })
 }
 
 /// How long ago `then` was.
 pub(crate) fn ago(now: Timestamp, then: Timestamp) -> String {
-    match now.since(then) {
-        passed if passed < Duration::from_secs(1) => "just now".to_owned(),
-        passed => format!("{} ago", duration(Duration::from_secs(passed.as_secs())).replace(".0 s", " s")),
+    match now.since(then).as_secs() {
+        0 => "just now".to_owned(),
+        seconds => format!("{} ago", duration(Duration::from_secs(seconds))),
     }
 }
 
@@ -69,6 +68,7 @@ mod tests {
             (1_250, "1.2 ms"),
             (340_900, "340 ms"),
             (1_290_000, "1.2 s"),
+            (30_000_000, "30 s"),
             (200_000_000, "3 min 20 s"),
             (7_500_000_000, "2 h 5 min"),
             (90_000_000_000, "1 d 1 h"),

@@ -140,7 +140,7 @@ mod tests {
 
         record.summary.state = TaskState::Error;
         record.summary.finished_at = Some(Timestamp(2_000));
-        assert_eq!(told(&mut memory, &record), ["#7 error: 0 of 2 steps, 2.0 s"]);
+        assert_eq!(told(&mut memory, &record), ["#7 error: 0 of 2 steps, 2 s"]);
     }
 
     #[test]

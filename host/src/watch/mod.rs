@@ -34,8 +34,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A look may take one part in so many of the time, so that watching never slows down what is watched.
 const LOOK_SHARE: u32 = 20;
-/// Between two lines about many tasks.
-const LINE_PAUSE: Duration = Duration::from_secs(1);
+/// Between two lines about many tasks, at least one part in so many of the time so far: close at first, and no flood later.
+const LINE_SHARE: u32 = 10;
 
 /// What is shown while the tasks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,12 +164,13 @@ impl Watch<'_> {
     }
 
     async fn tell_counts(&self, tally: &mut Tally) -> Result<(), CliError> {
-        let (mut pace, mut told): (_, Option<(Counts, Instant)>) = (Pace::start(self.timeout), None);
+        let (mut pace, began) = (Pace::start(self.timeout), Instant::now());
+        let mut told: Option<(Counts, Instant)> = None;
         loop {
             let open = self.look(tally).await?;
             let line = tally.line();
             let is_news = told.as_ref().is_none_or(|(counts, _)| *counts != line.counts);
-            let is_due = told.as_ref().is_none_or(|(_, at)| at.elapsed() >= LINE_PAUSE);
+            let is_due = told.as_ref().is_none_or(|(_, at)| at.elapsed() >= began.elapsed() / LINE_SHARE);
             if is_news && (is_due || !open) {
                 self.tell_line(&line)?;
                 told = Some((line.counts, Instant::now()));

@@ -100,7 +100,7 @@ fn refuse_changed(components: &[Component], registered: &[PluginRecord]) -> Resu
         if stored || given {
             let what = if stored { "is registered already" } else { "is given twice" };
             let problem = format!(
-                "{name}@{version} {what} with other bytes; raise the plugin's version, or choose one with --version"
+                "{name}@{version} {what} with other bytes; give the new component a new version, in itself or with --version"
             );
             problems.push(FileProblem { file: file.clone(), problem });
         }

@@ -20,6 +20,9 @@ pub(crate) struct InspectArguments {
     /// A component file, or a registered plugin: namespace/name; with @version, or else the one registered last.
     #[arg(value_name = "FILE|REF")]
     plugin: String,
+    /// Also print the JSON Schemas of the handlers; --json always has them.
+    #[arg(long)]
+    schemas: bool,
 }
 
 #[derive(Serialize)]
@@ -43,19 +46,23 @@ pub(crate) async fn run(arguments: &InspectArguments, context: &Context) -> Resu
                 imports: Some(&inspection.imports),
                 exports: Some(&inspection.exports),
             },
-            context,
+            (arguments.schemas, context),
         )?;
     } else {
         let record = find(context.store().await?.as_ref(), &arguments.plugin).await?;
         let description = list::description(&record)?;
         let plugin = Shown { digest: record.digest, bytes: record.bytes, description: &description };
-        show(&Inspected { plugin, imports: None, exports: None }, context)?;
+        show(&Inspected { plugin, imports: None, exports: None }, (arguments.schemas, context))?;
     }
     Ok(Exit::Good)
 }
 
-fn show(inspected: &Inspected<'_>, context: &Context) -> Result<(), CliError> {
-    if context.json { output::json(inspected) } else { output::line(render(inspected, Paint::stdout())) }
+fn show(inspected: &Inspected<'_>, (schemas, context): (bool, &Context)) -> Result<(), CliError> {
+    if context.json {
+        output::json(inspected)
+    } else {
+        output::line(render(inspected, schemas, Paint::stdout()))
+    }
 }
 
 async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
@@ -76,7 +83,7 @@ async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliErr
     })
 }
 
-fn render(inspected: &Inspected<'_>, paint: Paint) -> String {
+fn render(inspected: &Inspected<'_>, with_schemas: bool, paint: Paint) -> String {
     let Shown { digest, bytes, description } = &inspected.plugin;
     let mut lines = heading(description, *digest, *bytes, paint);
     lines.push("\nHandlers".to_owned());
@@ -87,7 +94,7 @@ fn render(inspected: &Inspected<'_>, paint: Paint) -> String {
             ("config", &handler.config_schema),
             ("output", &handler.output_schema),
         ];
-        for (what, schema) in schemas {
+        for (what, schema) in schemas.iter().filter(|_| with_schemas) {
             if let Some(schema) = schema {
                 lines.push(format!("    {what}: {}", paint.of(Tone::Faint, schema)));
             }
@@ -138,7 +145,7 @@ mod tests {
         let digest = Digest::of(b"component");
         let imports = ["stepwright:step/log@0.1.0".to_owned()];
         let plugin = Shown { digest, bytes: 2_048, description: &description };
-        let shown = render(&Inspected { plugin, imports: Some(&imports), exports: None }, Paint::PLAIN);
+        let shown = render(&Inspected { plugin, imports: Some(&imports), exports: None }, true, Paint::PLAIN);
         let expect = format!(
             "shop/shop@1.0.0  Sells.\n{digest}, 2.0 KiB\n\nHandlers\n  pay  Charges a card.\n    config: {{\"type\":\"object\"}}\n\n\
              Asks for hosts: https://pay.example:443\n\nImports: stepwright:step/log@0.1.0"

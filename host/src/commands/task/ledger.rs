@@ -137,7 +137,7 @@ mod tests {
                 "2",
                 "failed",
                 "10 s ago",
-                "30.0 s",
+                "30 s",
                 "900 µs",
                 "1.1 MiB",
                 "worker-1",

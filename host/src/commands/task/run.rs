@@ -11,6 +11,7 @@ use stepwright_workflow::task::TaskState;
 use super::batch::{self, Defaults, PROBLEMS_MAX};
 use super::request::{self, Desk, InputProblem};
 use super::watch::{self, WaitFlags};
+use crate::commands::template::explained;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::watch::{Counts, Watched};
@@ -117,7 +118,8 @@ async fn tasks(
 ) -> Result<Vec<NewTask>, CliError> {
     let payload_bytes_max = context.config.orchestrator("").payload_bytes_max;
     let RunArguments { tags, priority, .. } = arguments;
-    let prepared = catalog::prepare(store, &arguments.template, &context.config.environment).await?;
+    let prepared = catalog::prepare(store, &arguments.template, &context.config.environment).await;
+    let prepared = prepared.map_err(explained)?;
     let desk = Desk { prepared: &prepared, payload_bytes_max };
     let Some(path) = &arguments.batch else {
         let request = TaskRequest {

@@ -75,8 +75,10 @@ fn check_all(
             Err(found) => problems.extend(found),
         }
     }
-    check::refuse(problems, files.len() - templates.len(), files.len())?;
-    Ok(templates)
+    match problems.len() {
+        0 => Ok(templates),
+        _ => Err(check::refusal(&problems, files.len() - templates.len(), files.len())),
+    }
 }
 
 /// Refuses versions that are registered, or given twice, with another text: seen before anything is stored.

@@ -42,11 +42,8 @@ struct Drawn {
 
 pub(crate) async fn run(arguments: &GraphArguments, context: &Context) -> Result<Exit, CliError> {
     let file = source(&arguments.template, context).await?;
-    let template = check::check(&file, &context.config.environment, None);
-    let template = match template {
-        Ok(template) => template,
-        Err(problems) => return check::refuse(problems, 1, 1).map(|()| Exit::Good),
-    };
+    let checked = check::check(&file, &context.config.environment, None);
+    let template = checked.map_err(|problems| check::refusal(&problems, 1, 1))?;
     let graph = draw(&template, arguments.format);
     if context.json {
         output::json(&Drawn { template: template.reference(), format: arguments.format, graph })?;

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use std::time::Duration;
-use stepwright_orchestrator::catalog::{self, CatalogError, Plugins};
+use stepwright_orchestrator::catalog::{self, Plugins};
 use stepwright_store::TemplateSource;
 use stepwright_workflow::retry::RetryPolicy;
 use stepwright_workflow::template::Template;
 use stepwright_workflow::{Digest, Plan, PlanStep};
 
+use super::explained;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -49,9 +50,10 @@ pub(crate) async fn run(arguments: &ShowArguments, context: &Context) -> Result<
         return Ok(Exit::Good);
     }
     let name = format!("{}/{}@{}", source.record.namespace, source.record.name, source.record.version);
-    let template = Template::parse(&name, &source.source).map_err(CatalogError::from)?;
+    let template = Template::parse(&name, &source.source).map_err(|found| explained(found.into()))?;
     let plugins = Plugins::load(store.as_ref()).await?;
-    let plan = template.resolve(&context.config.environment, &plugins).map_err(CatalogError::from)?;
+    let plan = template.resolve(&context.config.environment, &plugins);
+    let plan = plan.map_err(|found| explained(found.into()))?;
     if context.json {
         output::json(&Resolved { plan: &plan })?;
     } else {
@@ -122,7 +124,7 @@ mod tests {
         let digest = Digest::of(b"component").short();
         assert_eq!(
             last,
-            ["pay", "pay", "shop/shop@1.2.0", &digest, "validate", "30.0 s", "3 attempts, from 1.0 s", "{}"]
+            ["pay", "pay", "shop/shop@1.2.0", &digest, "validate", "30 s", "3 attempts, from 1 s", "{}"]
         );
     }
 }
