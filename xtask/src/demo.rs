@@ -87,9 +87,9 @@ impl Place {
                 fs::remove_dir_all(made)
                     .map_err(|error| format!("failed to empty {}: {error}", made.display()))?;
             }
-            fs::create_dir_all(made)
-                .map_err(|error| format!("failed to make {}: {error}", made.display()))?;
         }
+        // The run folder is the host's to make: it must be closed to everybody else.
+        fs::create_dir_all(&folder).map_err(|error| format!("failed to make {}: {error}", folder.display()))?;
         let binary = root().join("target/debug").join(format!("stepwright{}", std::env::consts::EXE_SUFFIX));
         Ok(Self { binary, folder, run })
     }

@@ -21,8 +21,8 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A coloured text.
-    pub(crate) fn toned(tone: Tone, text: impl ToString) -> Self {
-        Self { text: text.to_string(), tone: Some(tone) }
+    pub(crate) fn toned(tone: Tone, text: impl Into<Self>) -> Self {
+        Self { tone: Some(tone), ..text.into() }
     }
 }
 

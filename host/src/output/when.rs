@@ -10,15 +10,19 @@ pub(crate) fn duration(duration: Duration) -> String {
     match duration.as_micros() {
         0 => "0 s".to_owned(),
         us @ 1..1_000 => format!("{us} µs"),
-        us @ 1_000..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        us @ 1_000..10_000 => in_tenths(us / 100, "ms"),
         us @ 10_000..1_000_000 => format!("{} ms", us / 1_000),
-        us @ 1_000_000..60_000_000 => match us % 1_000_000 / 100_000 {
-            0 => format!("{} s", us / 1_000_000),
-            tenths => format!("{}.{tenths} s", us / 1_000_000),
-        },
+        us @ 1_000_000..60_000_000 => in_tenths(us / 100_000, "s"),
         _ if seconds < 3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ if seconds < 86_400 => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+fn in_tenths(tenths: u128, unit: &str) -> String {
+    match tenths % 10 {
+        0 => format!("{} {unit}", tenths / 10),
+        rest => format!("{}.{rest} {unit}", tenths / 10),
     }
 }
 
@@ -66,6 +70,7 @@ mod tests {
             (0, "0 s"),
             (840, "840 µs"),
             (1_250, "1.2 ms"),
+            (7_040, "7 ms"),
             (340_900, "340 ms"),
             (1_290_000, "1.2 s"),
             (30_000_000, "30 s"),

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Whether there is a person to draw for: bars go to stderr, and stdout must not be read by a program.
 pub(crate) fn is_possible() -> bool {
@@ -43,11 +43,11 @@ impl Live {
         }
     }
 
-    /// Leaves the last drawing where it is.
+    /// Takes the drawing away. What is to stay is printed, in full and not cut at the terminal's edge.
     pub(crate) fn finish(self) {
-        for line in std::iter::once(&self.heading).chain([&self.bar]).chain(&self.rows) {
-            line.abandon();
-        }
+        // A drawing that stays is ugly, and no error.
+        let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 

@@ -128,7 +128,7 @@ impl Watch<'_> {
             }
             if record.summary.state.is_settled() || !pace.pause().await {
                 live.finish();
-                return Ok(());
+                return output::line(lines.join("\n"));
             }
         }
     }
@@ -158,7 +158,7 @@ impl Watch<'_> {
             live.draw(&line.to_string(), (line.settled, line.tasks), &[]);
             if !open || !pace.pause().await {
                 live.finish();
-                return Ok(());
+                return output::line(&line);
             }
         }
     }

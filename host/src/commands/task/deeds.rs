@@ -156,12 +156,8 @@ async fn done(
     let states = store.task_states(&[task]).await?;
     let (_, state) = *states.first().ok_or(OperatorError::NoTask(task))?;
     let done = Done { task, deed, steps, state };
-    if context.json {
-        output::json(&done)?
-    } else {
-        output::line(&done)?
-    }
-    Ok(Exit::Good)
+    let printed = if context.json { output::json(&done) } else { output::line(&done) };
+    printed.map(|()| Exit::Good)
 }
 
 fn reason(text: &str) -> Result<String, String> {
