@@ -30,6 +30,7 @@ pub(crate) struct Cli {
 
 /// Flags that every command takes.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalFlags {
     /// The configuration file [default: stepwright.toml, if there is one]
     #[arg(long, global = true, value_name = "FILE")]

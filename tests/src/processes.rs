@@ -29,8 +29,9 @@ impl Deployment {
     }
 
     /// The run folder.
-    pub fn run_dir(&self) -> &Path {
-        self.run.path()
+    pub fn run_dir(&self) -> PathBuf {
+        // Made by the host, with the mode that it wants.
+        self.run.path().join("run")
     }
 
     /// The binary with its folders, ready for arguments. It sees no environment of ours.
@@ -61,13 +62,18 @@ impl Deployment {
         serde_json::from_str(&self.succeed(&all)).expect("JSON")
     }
 
+    /// Starts a process whose lines can be read.
+    pub fn spawn(&self, arguments: &[&str]) -> Process {
+        let mut command = self.command(arguments);
+        let started = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
+        let mut child = started.expect("the binary starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        Process { child, lines: BufReader::new(stdout).lines() }
+    }
+
     /// Starts a process and waits until it says that it is ready.
     pub fn start(&self, arguments: &[&str]) -> Process {
-        let mut command = self.command(arguments);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the binary starts");
-        let stdout = child.stdout.take().expect("a pipe");
-        let mut process = Process { child, lines: BufReader::new(stdout).lines() };
+        let mut process = self.spawn(arguments);
         let first = process.line().unwrap_or_else(|| panic!("{arguments:?} ended before it was ready"));
         assert!(first.contains("ready"), "{arguments:?} said '{first}'");
         process

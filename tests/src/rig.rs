@@ -77,6 +77,7 @@ pub struct Rig {
     stop: CancellationToken,
     running: JoinHandle<()>,
     held: HashMap<BatchId, StepTask>,
+    latest: Option<BatchId>,
     told: Vec<(BatchId, StepOutcome)>,
     /// Outcomes of vanished attempts: late only once the next attempt is out.
     vanished: HashMap<StepId, (BatchId, StepOutcome)>,
@@ -107,6 +108,7 @@ impl Rig {
             stop,
             running,
             held: HashMap::new(),
+            latest: None,
             told: Vec::new(),
             vanished: HashMap::new(),
         };
@@ -162,6 +164,7 @@ impl Rig {
                 let step = steps.remove(0);
                 check_parents(&step, script);
                 self.told.extend(self.vanished.remove(&step.step));
+                self.latest = self.latest.max(Some(batch));
                 self.held.insert(batch, step);
             }
             WorkerEvent::Message(ToWorker::Refuse(refuse)) => panic!("refused: {}", refuse.reason),
@@ -178,8 +181,7 @@ impl Rig {
         let ending = script.ending(step.step.position(), step.attempt);
         let told = outcome(&step, ending);
         if ending == Ending::Vanish {
-            // Two heartbeats in a row that do not list it.
-            self.heartbeat();
+            // A heartbeat that has seen it and does not list it.
             self.heartbeat();
             self.vanished.insert(step.step, (batch, outcome(&step, Ending::Complete)));
         } else {
@@ -222,7 +224,13 @@ impl Rig {
 
     fn heartbeat(&mut self) {
         let held = self.held.keys().copied().collect();
-        self.send(FromWorker::Heartbeat(WorkerHeartbeat { held, slots_free: 8, credit_free: 64 }));
+        self.send(FromWorker::Heartbeat(WorkerHeartbeat {
+            held,
+            latest: self.latest,
+            slots_free: 8,
+            credit_free: 64,
+            draining: false,
+        }));
     }
 
     fn send(&mut self, message: FromWorker) {

@@ -22,19 +22,19 @@ use crate::input;
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Builds a plugin written in Rust, and registers it if wanted.
+    /// Build a plugin written in Rust, and register it if wanted.
     #[command(
         after_help = "Runs 'cargo build --release --target wasm32-wasip2' there, and inspects what comes out.\n\n\
         Examples:\n  stepwright plugin build plugins/shop\n  stepwright plugin build plugins/shop --add"
     )]
     Build(build::BuildArguments),
-    /// Inspects components and registers them: all, or none if one is refused.
+    /// Inspect components and register them: all, or none if one is refused.
     #[command(after_help = "The same bytes again change nothing; other bytes need another version.\n\n\
         Examples:\n  stepwright plugin add shop.wasm\n  stepwright plugin add shop.wasm --name shop/shop --version 1.2.0")]
     Add(add::AddArguments),
-    /// Lists the registered plugins.
+    /// List the registered plugins.
     List,
-    /// Shows what a component is: its handlers with their schemas, its imports, and what it would like to be granted.
+    /// Show what a component is: its handlers with their schemas, its imports, and what it would like to be granted.
     #[command(
         after_help = "Examples:\n  stepwright plugin inspect shop.wasm\n  stepwright plugin inspect shop/shop@1.2.0 --json"
     )]

@@ -1,6 +1,7 @@
 //! `stepwright task`: starts tasks, looks at them, and repairs them.
 
 mod batch;
+mod create;
 mod deeds;
 mod ledger;
 mod list;
@@ -18,41 +19,41 @@ use crate::error::{CliError, Exit};
 /// What can be done with tasks.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TaskCommand {
-    /// Starts a task, or one for each line of a file.
+    /// Start a task, or one for each line of a file.
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArguments),
-    /// Watches tasks until they are settled.
+    /// Watch tasks until they are settled.
     #[command(after_help = "Exit codes: 0 complete, 2 in error, 3 cancelled, 4 not settled in time.\n\n\
         Examples:\n  stepwright task watch 12\n  stepwright task watch 12 13 14 --timeout 5m")]
     Watch(watch::WatchArguments),
-    /// Lists tasks, the newest first.
+    /// List tasks, the newest first.
     #[command(
         after_help = "Examples:\n  stepwright task list\n  stepwright task list --state error --template shop/order\n  \
         stepwright task list --limit 100 --before 1200 --json"
     )]
     List(list::ListArguments),
-    /// Shows a task: its steps, why each of them waits or failed, and what to do about it.
+    /// Show a task: its steps, why each of them waits or failed, and what to do about it.
     #[command(
         after_help = "Examples:\n  stepwright task show 12\n  stepwright task show 12 --attempts --logs"
     )]
     Show(show::ShowArguments),
-    /// Stops a task: nothing is begun any more, what runs is told to stop.
+    /// Stop a task: nothing is begun any more, what runs is told to stop.
     #[command(after_help = "Example:\n  stepwright task cancel 12 --reason 'ordered twice'")]
     Cancel(deeds::CancelArguments),
-    /// Gives failed steps another chance, with their attempts counted anew.
+    /// Give failed steps another chance, with their attempts counted anew.
     #[command(
         after_help = "Examples:\n  stepwright task retry 12\n  stepwright task retry 12 --step pay --reason 'gateway is back'"
     )]
     Retry(deeds::RetryArguments),
-    /// Declares a step done and gives it an output, or declares the whole task done.
+    /// Declare a step done and give it an output, or declare the whole task done.
     #[command(after_help = "Examples:\n  \
         stepwright task resolve 12 --step pay --output '{\"paid\": true}' --reason 'paid in cash'\n  \
         stepwright task resolve 12 --reason 'settled by phone'")]
     Resolve(deeds::ResolveArguments),
-    /// Lets a task go on without a step: those after it read null.
+    /// Let a task go on without a step: those after it read null.
     #[command(after_help = "Example:\n  stepwright task skip 12 --step send_mail --reason 'no address'")]
     Skip(deeds::SkipArguments),
-    /// Counts tasks by state, and attempts by step with their durations.
+    /// Count tasks by state, and attempts by step with their durations.
     #[command(
         after_help = "Examples:\n  stepwright task summary\n  stepwright task summary --since 1h --json"
     )]

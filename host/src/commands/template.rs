@@ -20,25 +20,25 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What can be done with templates.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TemplateCommand {
-    /// Checks template files and lists every problem, with line, column, and what would be right.
+    /// Check template files and list every problem, with line, column, and what would be right.
     #[command(
         after_help = "Plugins are looked up too if the database has any; --syntax-only needs no database.\n\n\
         Examples:\n  stepwright template check order.yaml\n  stepwright template check --syntax-only templates/*.yaml"
     )]
     Check(check::CheckArguments),
-    /// Checks template files against the registered plugins and registers them: all, or none if one is bad.
+    /// Check template files against the registered plugins and register them: all, or none if one is bad.
     #[command(
         after_help = "A version that was registered never changes: change 'version' when you change the file.\n\n\
         Example:\n  stepwright template add config/templates/*.yaml"
     )]
     Add(add::AddArguments),
-    /// Lists the registered templates.
+    /// List the registered templates.
     List,
-    /// Prints a registered template as it was written, or what its tasks run.
+    /// Print a registered template as it was written, or what its tasks run.
     #[command(after_help = "Examples:\n  stepwright template show shop/order\n  \
         stepwright template show shop/order@1.2.0 --resolved --environment production")]
     Show(show::ShowArguments),
-    /// Draws a template's steps as a Mermaid or Graphviz graph.
+    /// Draw a template's steps as a Mermaid or Graphviz graph.
     #[command(after_help = "Examples:\n  stepwright template graph order.yaml\n  \
         stepwright template graph shop/order --format dot | dot -Tsvg > order.svg")]
     Graph(graph::GraphArguments),

@@ -15,7 +15,7 @@ use crate::output::when;
 /// What can be asked about workers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkerCommand {
-    /// Lists workers: where they run, how much they take, and what they hold.
+    /// List workers: where they run, how much they take, and what they hold.
     #[command(after_help = "Examples:\n  stepwright worker list\n  stepwright worker list --all --json")]
     List(ListArguments),
 }

@@ -139,7 +139,7 @@ impl Layers {
         for pair in &global.set {
             match pair.split_once('=') {
                 Some((key, value)) => {
-                    self.set(key.trim(), value.trim().to_owned(), "flag", "--set".to_owned())
+                    self.set(key.trim(), value.trim().to_owned(), "flag", "--set".to_owned());
                 }
                 None => self.problem("--set".to_owned(), pair, "expected KEY=VALUE".to_owned()),
             }

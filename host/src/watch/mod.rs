@@ -226,3 +226,60 @@ impl Pace {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stepwright_orchestrator::operator::{Deed, resolve_task};
+    use stepwright_store::NewTask;
+    use stepwright_store_sqlite::SqliteStore;
+    use stepwright_workflow::{Payload, Plan, Timestamp};
+
+    use crate::clock::SystemClock;
+
+    /// A store with two tasks without steps, the second of which is settled.
+    async fn store() -> SqliteStore {
+        let store = SqliteStore::in_memory().await.unwrap();
+        let plan = Plan {
+            namespace: "shop".to_owned(),
+            name: "order".to_owned(),
+            version: "1.0.0".to_owned(),
+            environment: "development".to_owned(),
+            input_schema: None,
+            steps: Vec::new(),
+        };
+        let task = NewTask {
+            plan: store.add_plan(&plan).await.unwrap(),
+            namespace: plan.namespace,
+            template: plan.name,
+            parents: [].into(),
+            context: Payload::null(),
+            tags: Vec::new(),
+            priority: 0,
+            idempotency_key: None,
+        };
+        store.create(&[task.clone(), task], Timestamp(0)).await.unwrap();
+        let deed = Deed { who: "ann".to_owned(), why: String::new() };
+        resolve_task(&store, TaskId(2), &deed, Timestamp(1)).await.unwrap();
+        store
+    }
+
+    #[tokio::test]
+    async fn watching_ends_when_all_is_settled_or_the_time_is_up() {
+        let store = store().await;
+        let watch = |timeout| Watch { store: &store, clock: &SystemClock, show: Show::Nothing, timeout };
+        let settled = watch(None).run(&[TaskId(2)]).await.unwrap();
+        assert_eq!((settled.state(TaskId(2)), settled.open()), (Some(TaskState::ResolvedManually), 0));
+        let both = watch(Some(Duration::from_millis(1))).run(&[TaskId(1), TaskId(2)]).await.unwrap();
+        assert_eq!((both.state(TaskId(1)), both.open()), (Some(TaskState::Pending), 1));
+        assert_eq!(both.counts(), Counts::from([(TaskState::Pending, 1), (TaskState::ResolvedManually, 1)]));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_is_not_there_is_an_error_where_it_is_shown() {
+        let store = store().await;
+        let watch = Watch { store: &store, clock: &SystemClock, show: Show::Json, timeout: None };
+        let error = format!("{:?}", watch.run(&[TaskId(9)]).await.unwrap_err());
+        assert!(error.contains("there is no task 9"), "{error}");
+    }
+}

@@ -13,8 +13,6 @@ pub(crate) struct HeldBatch {
     pub(crate) sent_at: Timestamp,
     /// When it must have ended, whatever the worker says.
     pub(crate) deadline: Timestamp,
-    /// Heartbeats in a row that did not list it.
-    pub(crate) unlisted: u32,
     /// Attempts without an outcome, with their weight in bytes.
     pub(crate) outstanding: HashMap<(StepId, u32), usize>,
 }
@@ -24,7 +22,7 @@ pub(crate) struct Session {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) name: String,
     pub(crate) slots: u32,
-    pub(crate) credit: usize,
+    credit: usize,
     credit_bytes: usize,
     pub(crate) draining: bool,
     pub(crate) heard_at: Timestamp,
@@ -82,18 +80,19 @@ impl Session {
         }
     }
 
-    /// Compares a heartbeat with what was sent. A batch is lost once two heartbeats in a row do not list it: the first may
-    /// have been on its way when the batch was sent.
-    pub(crate) fn compare(&mut self, listed: &[BatchId]) -> Vec<BatchId> {
+    /// Compares a heartbeat with what was sent, and returns the batches that are lost: those that came before the newest one
+    /// that the worker has seen and that it does not hold. A newer one is on its way; unless that takes longer than a lease.
+    pub(crate) fn compare(
+        &self,
+        listed: &[BatchId],
+        latest: Option<BatchId>,
+        now: Timestamp,
+        lease: std::time::Duration,
+    ) -> Vec<BatchId> {
         let listed: std::collections::HashSet<BatchId> = listed.iter().copied().collect();
-        let mut lost = Vec::new();
-        for (batch, held) in &mut self.batches {
-            held.unlisted = if listed.contains(batch) { 0 } else { held.unlisted + 1 };
-            if held.unlisted >= 2 {
-                lost.push(*batch);
-            }
-        }
-        lost
+        let missing = self.batches.iter().filter(|(batch, _)| !listed.contains(batch));
+        let lost = missing.filter(|(batch, held)| Some(**batch) <= latest || now.since(held.sent_at) > lease);
+        lost.map(|(batch, _)| *batch).collect()
     }
 
     pub(crate) fn room(&self, worker: WorkerId) -> Option<Room> {

@@ -2,14 +2,21 @@
 //!
 //! Payloads ride in the body as raw JSON and are never parsed on the way.
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use stepwright_workflow::Payload;
 
 use crate::wire::{FromWorker, PROTOCOL_VERSION, ToWorker};
 
 /// The largest header that is read, in bytes: ten times what any header of ours needs.
 pub const HEADER_BYTES_MAX: usize = 1_024;
+
+/// The deepest nesting of arrays and objects in a body: that of a payload, and five around it (in `batch`, the parents').
+pub const DEPTH_MAX: usize = Payload::DEPTH_MAX + 5;
+
+/// Messages are written one after another into blocks of this size, in bytes; larger ones get their own.
+const BLOCK_BYTES: usize = 32 << 10;
 
 /// What stands before every body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +46,12 @@ pub enum DecodeError {
         bytes: usize,
         /// The limit.
         bytes_max: usize,
+    },
+    /// Nested beyond what anybody could read.
+    #[error("the body is nested more than {depth_max} deep")]
+    TooDeep {
+        /// The limit.
+        depth_max: usize,
     },
     /// The header is not readable.
     #[error("the header is not readable: {0}")]
@@ -72,30 +85,44 @@ pub enum DecodeError {
 /// The two frames of one message.
 pub type Frames = [Bytes; 2];
 
+/// A header as it is written: nothing is copied for it.
+#[derive(Serialize)]
+struct HeaderRef<'a> {
+    v: u32,
+    kind: &'a str,
+    seq: u64,
+    sender: &'a str,
+}
+
 /// Counts messages and names their sender.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Envelope {
     sender: String,
     seq: u64,
+    block: BytesMut,
 }
 
 impl Envelope {
     /// For messages of one incarnation.
     pub fn new(sender: impl Into<String>) -> Self {
-        Self { sender: sender.into(), seq: 0 }
+        Self { sender: sender.into(), seq: 0, block: BytesMut::new() }
     }
 
     fn seal<T: Serialize>(&mut self, kind: &'static str, body: &T) -> Frames {
         self.seq += 1;
-        let header =
-            Header { v: PROTOCOL_VERSION, kind: kind.to_owned(), seq: self.seq, sender: self.sender.clone() };
-        [json(&header), json(body)]
+        // A quarter of a block is more than most messages take.
+        if self.block.capacity() < BLOCK_BYTES / 4 {
+            self.block.reserve(BLOCK_BYTES);
+        }
+        let header = HeaderRef { v: PROTOCOL_VERSION, kind, seq: self.seq, sender: &self.sender };
+        [write(&mut self.block, &header), write(&mut self.block, body)]
     }
 }
 
-/// Numbers, strings and raw JSON: nothing here can fail to serialise, and an empty frame would be refused by the peer.
-fn json<T: Serialize>(value: &T) -> Bytes {
-    serde_json::to_vec(value).map(Bytes::from).unwrap_or_default()
+/// Numbers, strings and raw JSON: nothing here can fail to serialise, and half a frame would be refused by the peer.
+fn write<T: Serialize>(block: &mut BytesMut, value: &T) -> Bytes {
+    let _ = serde_json::to_writer(block.writer(), value);
+    block.split().freeze()
 }
 
 /// One side's messages on the wire.
@@ -165,7 +192,36 @@ pub fn decode<T: Message>(frames: &[Bytes], bytes_max: usize) -> Result<T, Decod
     if header.v != PROTOCOL_VERSION {
         return Err(DecodeError::Version { found: header.v });
     }
+    if is_deep(body) {
+        return Err(DecodeError::TooDeep { depth_max: DEPTH_MAX });
+    }
     T::decode_body(&header.kind, body)
+}
+
+/// Whether brackets outside strings are nested beyond the limit. Only meaningful for JSON; the parser refuses the rest.
+fn is_deep(body: &[u8]) -> bool {
+    let opening = |byte: &u8| u8::from(matches!(byte, b'[' | b'{'));
+    // Most bodies have fewer brackets than that, and counting them is much cheaper than following the strings.
+    if body.iter().map(|byte| usize::from(opening(byte))).sum::<usize>() <= DEPTH_MAX {
+        return false;
+    }
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
 }
 
 fn read<T: DeserializeOwned>(kind: &str, body: &[u8]) -> Result<T, DecodeError> {
@@ -224,5 +280,40 @@ mod tests {
         let body = Bytes::from_static(br#"{"reason":"drained","new":[1]}"#);
         let decoded: FromWorker = decode(&[header, body], MAX).unwrap();
         assert!(matches!(decoded, FromWorker::Goodbye(goodbye) if goodbye.reason == "drained"));
+    }
+
+    fn goodbye(extra: &str) -> [Bytes; 2] {
+        let header = Bytes::from_static(br#"{"v":1,"kind":"goodbye","seq":1,"sender":"a"}"#);
+        [header, Bytes::from(format!(r#"{{"reason":"[{{\"","extra":{extra}}}"#))]
+    }
+
+    #[test]
+    fn nesting_has_a_limit_and_brackets_in_strings_do_not_count() {
+        let nested = |depth: usize| goodbye(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
+        decode::<FromWorker>(&nested(DEPTH_MAX - 1), MAX).unwrap();
+        let too_deep = DecodeError::TooDeep { depth_max: DEPTH_MAX };
+        assert_eq!(decode::<FromWorker>(&nested(DEPTH_MAX), MAX).unwrap_err(), too_deep);
+        assert_eq!(decode::<FromWorker>(&nested(400_000), MAX).unwrap_err(), too_deep);
+        let in_strings = goodbye(&format!("[\"{}\",{}[]]", "{[".repeat(500), "[],".repeat(500)));
+        decode::<FromWorker>(&in_strings, MAX).unwrap();
+    }
+
+    #[test]
+    fn frames_are_counted_and_outlive_the_messages_after_them() {
+        let mut envelope = Envelope::new("a");
+        let frames: Vec<Frames> = (0..1_000)
+            .map(|n| {
+                let reason = "x".repeat(n * 37 % 5_000);
+                FromWorker::Goodbye(crate::wire::Goodbye { reason }).encode(&mut envelope)
+            })
+            .collect();
+        for (n, frames) in frames.iter().enumerate() {
+            let header: Header = serde_json::from_slice(&frames[0]).unwrap();
+            assert_eq!(header.seq, n as u64 + 1);
+            let decoded: FromWorker = decode(frames, MAX).unwrap();
+            assert!(
+                matches!(decoded, FromWorker::Goodbye(goodbye) if goodbye.reason.len() == n * 37 % 5_000)
+            );
+        }
     }
 }

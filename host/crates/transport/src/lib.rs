@@ -2,6 +2,7 @@
 //!
 //! This crate knows nothing of the store, the executor, or what a batch means.
 
+mod backlog;
 pub mod codec;
 pub mod gate;
 pub mod local;

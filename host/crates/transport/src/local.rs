@@ -1,32 +1,39 @@
 //! The in-process twin of the ZeroMQ ports: the same traits and the same behaviour, with values for bytes.
 //!
-//! Messages are moved, not encoded, so sizes are not checked. A queue that is full breaks the connection, as a stalled peer
-//! would; an orchestrator's port that is gone can be opened again, as a restarted process would.
+//! Messages are moved, not encoded, so bytes are neither checked nor counted. Who leaves too many messages unread is
+//! disconnected, as a stalled peer would be; an orchestrator's port that is gone can be opened again, as a restarted process
+//! would.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 
+use crate::backlog::MESSAGES_MAX;
 use crate::port::{
     ConnectionId, OrchestratorEvent, OrchestratorPort, PortStats, SendError, WorkerEvent, WorkerPort,
 };
 use crate::wire::{FromWorker, ToWorker};
 
-/// Messages that one side may leave unread: far beyond what credit allows.
-const QUEUE_MAX: usize = 16_384;
-
 enum Signal {
-    Opened(ConnectionId, mpsc::Sender<ToWorker>),
+    Opened(ConnectionId, Peer),
     Message(ConnectionId, FromWorker),
     Closed(ConnectionId),
+}
+
+/// What the orchestrator knows of a worker.
+struct Peer {
+    messages: mpsc::Sender<ToWorker>,
+    /// Messages of this worker that the orchestrator has not received yet.
+    unread: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
 struct Meeting {
     connections: u64,
-    orchestrator: Option<mpsc::Sender<Signal>>,
+    orchestrator: Option<mpsc::UnboundedSender<Signal>>,
 }
 
 /// Where workers of this process find the orchestrator of this process. Cheap to clone.
@@ -49,13 +56,14 @@ impl LocalHub {
 
     /// A new orchestrator's port in place of the one before, which is cut off.
     pub fn open(&self) -> LocalOrchestratorPort {
-        let (sender, signals) = mpsc::channel(QUEUE_MAX);
+        // Bounded by what each worker may leave unread.
+        let (sender, signals) = mpsc::unbounded_channel();
         self.meeting().orchestrator = Some(sender);
         self.opened.send_modify(|count| *count += 1);
         LocalOrchestratorPort {
             signals,
             workers: HashMap::new(),
-            broken: Vec::new(),
+            cut: VecDeque::new(),
             stats: PortStats::default(),
         }
     }
@@ -70,9 +78,11 @@ impl LocalHub {
         let orchestrator = meeting.orchestrator.clone()?;
         meeting.connections += 1;
         let id = ConnectionId(meeting.connections);
-        let (sender, messages) = mpsc::channel(QUEUE_MAX);
-        match orchestrator.try_send(Signal::Opened(id, sender)) {
-            Ok(()) => Some(Connection { id, orchestrator, messages }),
+        let (sender, messages) = mpsc::channel(MESSAGES_MAX);
+        let unread = Arc::default();
+        let peer = Peer { messages: sender, unread: Arc::clone(&unread) };
+        match orchestrator.send(Signal::Opened(id, peer)) {
+            Ok(()) => Some(Connection { id, orchestrator, messages, unread, given_up: false }),
             Err(_) => {
                 meeting.orchestrator = None;
                 None
@@ -83,10 +93,10 @@ impl LocalHub {
 
 /// See [`hub`].
 pub struct LocalOrchestratorPort {
-    signals: mpsc::Receiver<Signal>,
-    workers: HashMap<ConnectionId, mpsc::Sender<ToWorker>>,
+    signals: mpsc::UnboundedReceiver<Signal>,
+    workers: HashMap<ConnectionId, Peer>,
     /// Connections that were cut from this side, and not reported yet.
-    broken: Vec<ConnectionId>,
+    cut: VecDeque<ConnectionId>,
     stats: PortStats,
 }
 
@@ -94,29 +104,33 @@ pub struct LocalOrchestratorPort {
 impl OrchestratorPort for LocalOrchestratorPort {
     async fn recv(&mut self) -> Option<OrchestratorEvent> {
         loop {
-            if let Some(connection) = self.broken.pop() {
+            if let Some(connection) = self.cut.pop_front() {
                 return Some(OrchestratorEvent::Disconnected(connection));
             }
             match self.signals.recv().await? {
-                Signal::Opened(connection, sender) => {
-                    self.workers.insert(connection, sender);
+                Signal::Opened(connection, peer) => {
+                    self.workers.insert(connection, peer);
                 }
-                Signal::Message(connection, message) if self.workers.contains_key(&connection) => {
-                    self.stats.received += 1;
-                    return Some(OrchestratorEvent::Message(connection, message));
+                Signal::Message(connection, message) => {
+                    // None: it was cut already.
+                    if let Some(peer) = self.workers.get(&connection) {
+                        peer.unread.fetch_sub(1, Ordering::Relaxed);
+                        self.stats.received += 1;
+                        return Some(OrchestratorEvent::Message(connection, message));
+                    }
                 }
-                Signal::Closed(connection) if self.workers.remove(&connection).is_some() => {
-                    return Some(OrchestratorEvent::Disconnected(connection));
+                Signal::Closed(connection) => {
+                    if self.workers.remove(&connection).is_some() {
+                        return Some(OrchestratorEvent::Disconnected(connection));
+                    }
                 }
-                // Of a connection that was cut already.
-                Signal::Message(..) | Signal::Closed(_) => {}
             }
         }
     }
 
     fn send(&mut self, to: ConnectionId, message: ToWorker) -> Result<(), SendError> {
         let worker = self.workers.get(&to).ok_or(SendError::Gone)?;
-        if worker.try_send(message).is_err() {
+        if worker.messages.try_send(message).is_err() {
             self.disconnect(to);
             return Err(SendError::Gone);
         }
@@ -126,7 +140,7 @@ impl OrchestratorPort for LocalOrchestratorPort {
 
     fn disconnect(&mut self, connection: ConnectionId) {
         if self.workers.remove(&connection).is_some() {
-            self.broken.push(connection);
+            self.cut.push_back(connection);
         }
     }
 
@@ -136,20 +150,35 @@ impl OrchestratorPort for LocalOrchestratorPort {
 
     async fn close(&mut self) {
         self.signals.close();
+        // Those that had just connected are in there.
+        while self.signals.try_recv().is_ok() {}
         self.workers.clear();
+        self.cut.clear();
     }
 }
 
 struct Connection {
     id: ConnectionId,
-    orchestrator: mpsc::Sender<Signal>,
+    orchestrator: mpsc::UnboundedSender<Signal>,
     messages: mpsc::Receiver<ToWorker>,
+    unread: Arc<AtomicUsize>,
+    given_up: bool,
+}
+
+impl Connection {
+    /// The orchestrator is told at once; what it had sent is still read, and then the end is.
+    fn give_up(&mut self) {
+        self.given_up = true;
+        self.messages.close();
+        let _ = self.orchestrator.send(Signal::Closed(self.id));
+    }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // If the queue is full, the orchestrator learns it from its next send.
-        let _ = self.orchestrator.try_send(Signal::Closed(self.id));
+        if !self.given_up {
+            self.give_up();
+        }
     }
 }
 
@@ -191,20 +220,20 @@ impl WorkerPort for LocalWorkerPort {
     }
 
     fn send(&mut self, message: FromWorker) -> Result<(), SendError> {
-        let connection = self.connection.as_ref().ok_or(SendError::Gone)?;
-        connection
-            .orchestrator
-            .try_send(Signal::Message(connection.id, message))
-            .map_err(|_| SendError::Gone)?;
+        let connection = self.connection.as_mut().filter(|known| !known.given_up).ok_or(SendError::Gone)?;
+        if connection.unread.fetch_add(1, Ordering::Relaxed) >= MESSAGES_MAX {
+            connection.give_up();
+            return Err(SendError::Gone);
+        }
+        let message = Signal::Message(connection.id, message);
+        connection.orchestrator.send(message).map_err(|_| SendError::Gone)?;
         self.stats.sent += 1;
         Ok(())
     }
 
     fn reconnect(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            // The orchestrator is told at once; what it had sent is still read, and then the end is.
-            connection.messages.close();
-            let _ = connection.orchestrator.try_send(Signal::Closed(connection.id));
+        if let Some(connection) = self.connection.as_mut().filter(|known| !known.given_up) {
+            connection.give_up();
         }
     }
 

@@ -210,12 +210,17 @@ pub struct StepSummary {
 /// A worker's sign of life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerHeartbeat {
-    /// Every batch that it holds: a batch that is not listed is lost.
+    /// Every batch that it holds.
     pub held: Vec<BatchId>,
+    /// The newest batch that it was ever sent. One up to here that it does not hold is lost; a newer one is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<BatchId>,
     /// Slots that are free.
     pub slots_free: u32,
     /// Steps that it would take more.
     pub credit_free: u32,
+    /// It takes no more work.
+    pub draining: bool,
 }
 
 /// A worker's farewell.

@@ -181,8 +181,10 @@ impl Service {
         };
         let heartbeat = WorkerHeartbeat {
             held: self.held.batches(),
+            latest: self.latest,
             slots_free: count(self.slots.free()),
             credit_free: count(free),
+            draining: self.drain.is_some(),
         };
         let _ = self.say(FromWorker::Heartbeat(heartbeat));
     }

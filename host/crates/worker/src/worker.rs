@@ -7,7 +7,7 @@ use std::time::Duration;
 use stepwright_executor::Executor;
 use stepwright_transport::port::{WorkerEvent, WorkerPort};
 use stepwright_transport::wire::{Batch, Cancel, Resend, ToWorker};
-use stepwright_workflow::{AttemptKey, Clock, Failure, FailureClass, Timestamp};
+use stepwright_workflow::{AttemptKey, BatchId, Clock, Failure, FailureClass, Timestamp};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -61,6 +61,7 @@ impl Worker {
             options: self.options,
             slots,
             held: Held::default(),
+            latest: None,
             link: Link::Down,
             heartbeat: ticker(HEARTBEAT_UNTIL_WELCOME),
             message_bytes: usize::MAX,
@@ -89,6 +90,8 @@ pub(crate) struct Service {
     pub(crate) options: WorkerOptions,
     pub(crate) slots: Slots,
     pub(crate) held: Held,
+    /// The newest batch that came, taken or not.
+    pub(crate) latest: Option<BatchId>,
     pub(crate) link: Link,
     /// When the orchestrator was last heard.
     pub(crate) heard_at: Timestamp,
@@ -196,6 +199,7 @@ impl Service {
     /// Takes a batch in. One that is not taken is not in the next heartbeats either, and so is given to another worker.
     fn batch(&mut self, mut batch: Batch) {
         let id = batch.batch;
+        self.latest = self.latest.max(Some(id));
         // Attempts that were told to stop hold a slot for a moment after the orchestrator has let go of them.
         let room = self.options.credit().saturating_add(self.options.slots());
         if self.held.steps_left() + batch.steps.len() > room {

@@ -15,6 +15,8 @@ use crate::watch::one_line;
 /// Bytes of a reason: a sentence or two.
 const REASON_BYTES_MAX: usize = 1_000;
 
+const RETRIED: &str = "retried";
+
 /// Who does it, and why.
 #[derive(Debug, clap::Args)]
 struct DeedFlags {
@@ -94,7 +96,7 @@ pub(crate) async fn retry(arguments: &RetryArguments, context: &Context) -> Resu
     let store = context.store().await?;
     let (deed, step) = (arguments.flags.deed(), arguments.step.as_deref());
     let steps = operator::retry_step(store.as_ref(), arguments.task, step, &deed, context.now()).await?;
-    done((arguments.task, "retried"), steps, (store.as_ref(), context)).await
+    done((arguments.task, RETRIED), steps, (store.as_ref(), context)).await
 }
 
 pub(crate) async fn resolve(arguments: &ResolveArguments, context: &Context) -> Result<Exit, CliError> {
@@ -142,6 +144,8 @@ impl std::fmt::Display for Done {
         let Self { task, deed, steps, state } = self;
         match steps.as_slice() {
             [] => write!(f, "task {task}: {deed}; it is {state} now"),
+            // The steps may have run again already, so the state would say little of the deed.
+            steps if *deed == RETRIED => write!(f, "task {task}: {deed} {}", steps.join(", ")),
             steps => write!(f, "task {task}: {deed} {}; the task is {state} now", steps.join(", ")),
         }
     }
@@ -156,8 +160,14 @@ async fn done(
     let states = store.task_states(&[task]).await?;
     let (_, state) = *states.first().ok_or(OperatorError::NoTask(task))?;
     let done = Done { task, deed, steps, state };
-    let printed = if context.json { output::json(&done) } else { output::line(&done) };
-    printed.map(|()| Exit::Good)
+    if context.json {
+        return output::json(&done).map(|()| Exit::Good);
+    }
+    output::line(&done)?;
+    if !done.state.is_final() {
+        output::hint(format_args!("follow it with 'stepwright task watch {task}'"));
+    }
+    Ok(Exit::Good)
 }
 
 fn reason(text: &str) -> Result<String, String> {
@@ -176,15 +186,17 @@ mod tests {
     fn what_was_done_is_one_sentence() {
         let mut done = Done {
             task: TaskId(7),
-            deed: "retried",
+            deed: RETRIED,
             steps: vec!["pay".to_owned()],
             state: TaskState::InProgress,
         };
-        assert_eq!(done.to_string(), "task 7: retried pay; the task is in_progress now");
+        assert_eq!(done.to_string(), "task 7: retried pay");
         assert_eq!(
             serde_json::to_string(&done).unwrap(),
             r#"{"task":7,"deed":"retried","steps":["pay"],"state":"in_progress"}"#
         );
+        done.deed = "skipped";
+        assert_eq!(done.to_string(), "task 7: skipped pay; the task is in_progress now");
         (done.deed, done.steps, done.state) = ("cancelled", Vec::new(), TaskState::Cancelled);
         assert_eq!(done.to_string(), "task 7: cancelled; it is cancelled now");
     }

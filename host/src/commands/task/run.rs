@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use stepwright_orchestrator::catalog::{self, TaskRequest};
-use stepwright_store::{Created, NewTask, Store};
+use stepwright_store::{Created, NewTask, Store, WorkerRecord, WorkerState};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
 
 use super::batch::{self, Defaults, PROBLEMS_MAX};
+use super::create;
 use super::request::{self, Desk, InputProblem};
 use super::watch::{self, WaitFlags};
 use crate::commands::template::explained;
@@ -17,15 +18,15 @@ use crate::error::{CliError, Exit};
 use crate::watch::{Counts, Watched};
 use crate::{input, output};
 
-/// Tasks created in one transaction: few commits, and no other writer waits long.
-const CREATED_AT_ONCE: usize = 500;
+/// Of the workers that joined last, so many are asked whether one is there.
+const WORKERS_SEEN_MAX: u32 = 1_000;
 
 pub(super) const EXAMPLES: &str = "\
 A batch has one JSON object a line: {\"context\": …}, and if wanted \"idempotency_key\", \"tags\" and \"priority\".
 Every line is checked before the first task is created.
 
-Exit codes: 0 created, or complete if waited for; 1 nothing was created; 2 a task is in error; 3 a task was cancelled;
-4 not settled in time.
+Exit codes: 0 created, or complete if waited for; 1 refused; 2 a task is in error; 3 a task was cancelled; 4 not settled
+in time.
 
 Examples:
   stepwright task run shop/order --input order.json --watch
@@ -91,7 +92,7 @@ struct CreatedLine<'a> {
 pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let tasks = tasks(arguments, store.as_ref(), context).await?;
-    let created = create(store.as_ref(), &tasks, context).await?;
+    let created = create::create(store.as_ref(), &tasks, context).await?;
     drop(tasks);
     if !arguments.wait.is_wanted() {
         tell(&created, context)?;
@@ -101,8 +102,9 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
     match (context.json, arguments.wait.watch) {
         (true, true) => output::json(&CreatedLine { tasks: &created })?,
         (true, false) => {}
-        (false, _) => output::line(sentence(&created))?,
+        (false, _) => output::line(create::sentence(&created))?,
     }
+    warn_without_workers(store.as_ref(), context).await?;
     let watched = watch::watch(&ids, &arguments.wait, (store.as_ref(), context)).await?;
     if context.json && !arguments.wait.watch {
         output::json(&report(&created, &watched))?;
@@ -180,36 +182,25 @@ fn check_batch(file: &str, lines: Vec<batch::Numbered>, desk: &Desk<'_>) -> Resu
     ))
 }
 
-/// Creates the tasks, some hundred at a time, and tells a running orchestrator after each transaction.
-async fn create(store: &dyn Store, tasks: &[NewTask], context: &Context) -> Result<Vec<Created>, CliError> {
-    let mut created = Vec::with_capacity(tasks.len());
-    for some in tasks.chunks(CREATED_AT_ONCE) {
-        match store.create(some, context.now()).await {
-            Ok(new) => created.extend(new),
-            Err(error) if created.is_empty() => return Err(error.into()),
-            Err(error) => {
-                let what = format!(
-                    "{} of {} tasks were created ({}) before this happened; lines with an idempotency_key can be sent again",
-                    created.len(),
-                    tasks.len(),
-                    range(&created)
-                );
-                return Err(CliError::caused(what, &error));
-            }
-        }
-        context.wake();
-    }
-    Ok(created)
-}
-
 fn tell(created: &[Created], context: &Context) -> Result<(), CliError> {
     if context.json {
         let tasks = created.iter().map(|created| Started { created: *created, state: None });
         return output::json(&Report { tasks: tasks.collect(), counts: None, timed_out: None });
     }
-    output::line(sentence(created))?;
+    output::line(create::sentence(created))?;
     if let [Created { task, .. }] = created {
         output::hint(format_args!("follow it with 'stepwright task watch {task}'"));
+    }
+    Ok(())
+}
+
+/// Waiting is in vain as long as nobody runs steps.
+async fn warn_without_workers(store: &dyn Store, context: &Context) -> Result<(), CliError> {
+    let is_there = |worker: &WorkerRecord| worker.state == WorkerState::Joined;
+    if !context.json && !store.workers(WORKERS_SEEN_MAX).await?.iter().any(is_there) {
+        output::hint(
+            "no worker is there yet; start one with 'stepwright work', or everything with 'stepwright dev'",
+        );
     }
     Ok(())
 }
@@ -220,48 +211,12 @@ fn report(created: &[Created], watched: &Watched) -> Report {
     Report { tasks: tasks.collect(), counts: Some(watched.counts()), timed_out: Some(watched.is_timed_out()) }
 }
 
-fn sentence(created: &[Created]) -> String {
-    let before = created.iter().filter(|created| created.existing).count();
-    match (created, before) {
-        ([Created { task, .. }], 0) => format!("task {task}"),
-        ([Created { task, .. }], _) => format!("task {task} (started before with the same idempotency key)"),
-        (many, 0) => format!("{} tasks: {}", many.len(), range(many)),
-        (many, before) => {
-            format!(
-                "{} tasks: {} ({before} started before with the same idempotency key)",
-                many.len(),
-                range(many)
-            )
-        }
-    }
-}
-
-fn range(created: &[Created]) -> String {
-    let ids = || created.iter().map(|created| created.task);
-    match (ids().min(), ids().max()) {
-        (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
-        (Some(only), _) => only.to_string(),
-        _ => "none".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn created(task: i64, existing: bool) -> Created {
         Created { task: TaskId(task), existing }
-    }
-
-    #[test]
-    fn what_was_created_is_one_sentence() {
-        assert_eq!(sentence(&[created(7, false)]), "task 7");
-        assert_eq!(sentence(&[created(7, true)]), "task 7 (started before with the same idempotency key)");
-        assert_eq!(sentence(&[created(7, false), created(8, false)]), "2 tasks: 7 to 8");
-        assert_eq!(
-            sentence(&[created(7, true), created(8, false), created(9, false)]),
-            "3 tasks: 7 to 9 (1 started before with the same idempotency key)"
-        );
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Orchestrator {
                 let outstanding = unreported.iter().map(|pair| (*pair, 0)).collect();
                 // Its time began on another connection; it gets the longest deadline anew.
                 let deadline = now.after(std::time::Duration::from_secs(3_600));
-                session.hold(*batch, HeldBatch { sent_at: now, deadline, unlisted: 0, outstanding });
+                session.hold(*batch, HeldBatch { sent_at: now, deadline, outstanding });
             }
             tracing::info!(worker = %worker, name = session.name, slots = session.slots, kept = kept.len(), "worker joined");
             self.sessions.join(worker, session);
@@ -151,7 +151,7 @@ impl Orchestrator {
         let deadline = now.after(std::time::Duration::from_millis(longest));
         add(&self.totals.steps_sent, outstanding.len());
         add(&self.totals.batches_sent, 1);
-        session.hold(sent.message.batch, HeldBatch { sent_at: now, deadline, unlisted: 0, outstanding });
+        session.hold(sent.message.batch, HeldBatch { sent_at: now, deadline, outstanding });
         // A worker that is gone by now loses the batch with its lease.
         self.send_to(sent.worker, ToWorker::Batch(sent.message));
     }

@@ -88,13 +88,11 @@ impl Orchestrator {
         let now = self.clock.now();
         let lease = self.options.lease();
         let Some(session) = self.sessions.get_mut(worker) else { return };
-        for batch in session.compare(&heartbeat.held) {
+        for batch in session.compare(&heartbeat.held, heartbeat.latest, now, lease) {
             session.forget(batch);
             self.gathered.lost.push(batch);
         }
-        // A worker that drains says that it takes nothing more, though it is not full. What a full one had ended before it
-        // said so has come before this, so no full worker looks like that.
-        session.draining = heartbeat.credit_free == 0 && session.load() < session.credit;
+        session.draining = heartbeat.draining;
         if session.lease_until.since(now) < lease.mul_f32(0.6) {
             self.gathered.renewals.push((worker, now.after(lease)));
         }

@@ -33,3 +33,13 @@ const LINE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a relayed connection may be silent: heartbeats pass every second.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long the second side of a relayed connection may take to close after the first.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connections that have not shown a token yet. They hold a handle for at most [`LINE_TIMEOUT`]; whoever has a token tries
+/// again.
+const GREETINGS_MAX: usize = 128;
+
+/// How long to wait when the system has no handle for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,6 +1,6 @@
 //! The orchestrator's side of the gate.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::relay::{read_line, relay};
-use super::{FrameGuard, GREETING, LINE_TIMEOUT, Token};
+use super::{ACCEPT_PAUSE, FrameGuard, GREETING, GREETINGS_MAX, LINE_TIMEOUT, Token};
 
 /// What a gate needs to know.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub enum GateError {
 pub struct GateStats {
     /// Connections that were let in.
     pub entered: u64,
-    /// Connections that were turned away: no token, a wrong one, or too slow.
+    /// Connections that were turned away: no token, a wrong one, too slow, or no place left.
     pub refused: u64,
     /// Connections that were cut for what they sent.
     pub cut: u64,
@@ -105,31 +105,58 @@ impl Gate {
 
     /// Serves until told to stop; every connection ends with it.
     pub async fn run(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.options.connections_max));
+        let places = Places {
+            connections: Arc::new(Semaphore::new(self.options.connections_max)),
+            greetings: Arc::new(Semaphore::new(GREETINGS_MAX)),
+        };
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => match places.clone().try_acquire_owned() {
-                        Ok(place) => {
-                            let connection = Connection { options: self.options.clone(), counters: self.counters.clone(), peer };
-                            connections.spawn(async move {
-                                connection.serve(stream).await;
-                                drop(place);
-                            });
+                    Ok((stream, peer)) => match places.take() {
+                        Some(place) => {
+                            let (options, counters) = (self.options.clone(), self.counters.clone());
+                            connections.spawn(Connection { options, counters, peer }.serve(stream, place));
                         }
-                        Err(_) => drop(self.counters.refused.fetch_add(1, Ordering::Relaxed)),
+                        None => self.turn_away(stream),
                     },
                     Err(error) => {
                         // Out of file handles, most likely: wait rather than spin.
                         tracing::warn!(%error, "the gate failed to accept a connection");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 }
             }
         }
+    }
+
+    fn turn_away(&self, stream: TcpStream) {
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        // A few bytes into an empty buffer: nothing to wait for.
+        if let Ok(mut stream) = stream.into_std() {
+            let _ = stream.write(b"NO the gate has no place for another connection\n");
+        }
+    }
+}
+
+/// Room for connections, and for those that have not shown a token yet.
+struct Places {
+    connections: Arc<Semaphore>,
+    greetings: Arc<Semaphore>,
+}
+
+struct Place {
+    connection: OwnedSemaphorePermit,
+    greeting: OwnedSemaphorePermit,
+}
+
+impl Places {
+    fn take(&self) -> Option<Place> {
+        let greeting = self.greetings.clone().try_acquire_owned().ok()?;
+        let connection = self.connections.clone().try_acquire_owned().ok()?;
+        Some(Place { connection, greeting })
     }
 }
 
@@ -140,7 +167,8 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, mut stream: TcpStream) {
+    async fn serve(self, mut stream: TcpStream, place: Place) {
+        let Place { connection: _held_to_the_end, greeting } = place;
         let _ = stream.set_nodelay(true);
         if let Err(reason) = self.greet(&mut stream).await {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
@@ -148,6 +176,7 @@ impl Connection {
             let _ = stream.write_all(format!("NO {reason}\n").as_bytes()).await;
             return;
         }
+        drop(greeting);
         self.counters.entered.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = self.pass(stream).await {
             if error.kind() == io::ErrorKind::InvalidData {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::relay::{read_line, relay};
-use super::{FrameGuard, GREETING, LINE_TIMEOUT, Token};
+use super::{ACCEPT_PAUSE, FrameGuard, GREETING, LINE_TIMEOUT, Token};
 use crate::zmq::{PathError, private_folder};
 
 /// What a tunnel needs to know.
@@ -66,8 +66,12 @@ impl Tunnel {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => {}
-                accepted = self.listener.accept() => if let Ok((stream, _)) = accepted {
-                    connections.spawn(pass(self.options.clone(), stream));
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => drop(connections.spawn(pass(self.options.clone(), stream))),
+                    Err(error) => {
+                        tracing::warn!(%error, "the tunnel failed to accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
             }
         }

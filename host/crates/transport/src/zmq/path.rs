@@ -63,6 +63,8 @@ pub enum PathError {
 
 /// Makes sure that a folder exists, belongs to this user, and is closed to everybody else (mode 0700).
 pub fn private_folder(path: &Path) -> Result<(), PathError> {
+    // The parent of a bare file name is the empty path.
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     let io = |source| PathError::Io { path: path.to_owned(), source };
     match std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path) {
         Ok(()) => {}

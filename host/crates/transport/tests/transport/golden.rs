@@ -41,10 +41,12 @@ fn check<T: Message + PartialEq + std::fmt::Debug>(sender: &str, messages: &[T])
         if wants_update() {
             std::fs::write(&path, &written).unwrap();
         }
-        let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let kept =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(kept, written, "{} differs from what is sent", path.display());
         let golden: Golden = serde_json::from_str(&kept).unwrap();
-        let frames = [golden.header.get(), golden.body.get()].map(|text| Bytes::copy_from_slice(text.as_bytes()));
+        let frames =
+            [golden.header.get(), golden.body.get()].map(|text| Bytes::copy_from_slice(text.as_bytes()));
         assert_eq!(&decode::<T>(&frames, MAX).unwrap(), message);
         let header: Header = serde_json::from_str(golden.header.get()).unwrap();
         assert_eq!((header.v, header.kind.as_str(), header.seq), (1, *kind, 1));
@@ -59,7 +61,8 @@ fn every_message_is_spelled_as_in_its_golden_file() {
 
 fn golden_frames() -> Vec<[Bytes; 2]> {
     let mut envelope = Envelope::new("x");
-    let from = samples::from_worker().into_iter().map(|message| message.encode(&mut envelope)).collect::<Vec<_>>();
+    let from =
+        samples::from_worker().into_iter().map(|message| message.encode(&mut envelope)).collect::<Vec<_>>();
     let to = samples::to_worker().into_iter().map(|message| message.encode(&mut envelope));
     from.into_iter().chain(to).collect()
 }

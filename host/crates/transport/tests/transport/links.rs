@@ -58,7 +58,11 @@ impl Zmq {
     }
 
     pub(crate) fn bind_options(&self) -> BindOptions {
-        BindOptions { path: self.path(), incarnation: "orchestrator".to_owned(), message_bytes_max: MESSAGE_BYTES_MAX }
+        BindOptions {
+            path: self.path(),
+            incarnation: "orchestrator".to_owned(),
+            message_bytes_max: MESSAGE_BYTES_MAX,
+        }
     }
 }
 
@@ -74,7 +78,8 @@ impl Link for Zmq {
 }
 
 fn connect(path: PathBuf) -> zmq::ZmqWorkerPort {
-    let options = ConnectOptions { path, incarnation: "worker".to_owned(), message_bytes_max: MESSAGE_BYTES_MAX };
+    let options =
+        ConnectOptions { path, incarnation: "worker".to_owned(), message_bytes_max: MESSAGE_BYTES_MAX };
     zmq::connect(options).unwrap()
 }
 
@@ -90,21 +95,25 @@ pub(crate) struct Gated {
 
 impl Gated {
     pub(crate) async fn new() -> Self {
+        Self::with_connections(64).await
+    }
+
+    pub(crate) async fn with_connections(connections_max: usize) -> Self {
         let inner = Zmq::new().await;
         let token = Token::read_or_create(&inner.folder.path().join("token")).unwrap();
-        let options = GateOptions {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            token: token.clone(),
-            path: inner.path(),
-            incarnation: "orchestrator".to_owned(),
-            message_bytes_max: MESSAGE_BYTES_MAX,
-            connections_max: 64,
-        };
-        let gate = Gate::bind(options).await.unwrap();
+        let gate = Gate::bind(gate_options(&inner, &token, connections_max)).await.unwrap();
         let (address, stats) = (gate.address().unwrap(), Box::new(gate.stats()));
         let mut serving = JoinSet::new();
         serving.spawn(gate.run(CancellationToken::new()));
         Self { inner, token, address, stats, tunnels: Mutex::new(0), serving: Mutex::new(serving) }
+    }
+
+    pub(crate) fn gate_options(&self) -> GateOptions {
+        gate_options(&self.inner, &self.token, 64)
+    }
+
+    pub(crate) fn token_text(&self) -> String {
+        std::fs::read_to_string(self.inner.folder.path().join("token")).unwrap()
     }
 
     pub(crate) fn tunnel(&self, token: &Token) -> zmq::ZmqWorkerPort {
@@ -123,6 +132,17 @@ impl Gated {
         let tunnel = Tunnel::bind(options).unwrap();
         self.serving.lock().unwrap().spawn(tunnel.run(CancellationToken::new()));
         connect(path)
+    }
+}
+
+fn gate_options(inner: &Zmq, token: &Token, connections_max: usize) -> GateOptions {
+    GateOptions {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        token: token.clone(),
+        path: inner.path(),
+        incarnation: "orchestrator".to_owned(),
+        message_bytes_max: MESSAGE_BYTES_MAX,
+        connections_max,
     }
 }
 

@@ -30,7 +30,13 @@ fn completed() -> StepOutcome {
         digest: Digest::of(b"output"),
         started_at: NOW,
         execution_us: 812,
-        receipt: Receipt { cpu_us: 640, memory_bytes_peak: 1_179_648, bytes_in: 412, bytes_out: 21, host_calls: 1 },
+        receipt: Receipt {
+            cpu_us: 640,
+            memory_bytes_peak: 1_179_648,
+            bytes_in: 412,
+            bytes_out: 21,
+            host_calls: 1,
+        },
         log: Vec::new(),
     }
 }
@@ -49,7 +55,14 @@ fn failed() -> StepOutcome {
         message: "busy".to_owned(),
         fields: vec![("order".to_owned(), "ORD-1".to_owned())],
     };
-    StepOutcome { step: step(1), status: OutcomeStatus::Failed, output: None, error: Some(error), log: vec![line], ..completed() }
+    StepOutcome {
+        step: step(1),
+        status: OutcomeStatus::Failed,
+        output: None,
+        error: Some(error),
+        log: vec![line],
+        ..completed()
+    }
 }
 
 fn summary(outcome: &StepOutcome) -> StepSummary {
@@ -64,7 +77,8 @@ fn summary(outcome: &StepOutcome) -> StepSummary {
 }
 
 pub(crate) fn from_worker() -> Vec<FromWorker> {
-    let running = StepRunning { step: step(2), attempt: 1, fraction: Some(0.5), note: Some("half way".to_owned()) };
+    let running =
+        StepRunning { step: step(2), attempt: 1, fraction: Some(0.5), note: Some("half way".to_owned()) };
     vec![
         FromWorker::Hello(Hello {
             versions: vec![1],
@@ -91,13 +105,23 @@ pub(crate) fn from_worker() -> Vec<FromWorker> {
             failed: 1,
             summaries: vec![summary(&completed()), summary(&failed())],
         }),
-        FromWorker::Heartbeat(WorkerHeartbeat { held: vec![BatchId(7)], slots_free: 1, credit_free: 62 }),
+        FromWorker::Heartbeat(WorkerHeartbeat {
+            held: vec![BatchId(7)],
+            latest: Some(BatchId(7)),
+            slots_free: 1,
+            credit_free: 62,
+            draining: false,
+        }),
         FromWorker::Goodbye(Goodbye { reason: "drained".to_owned() }),
     ]
 }
 
 pub(crate) fn to_worker() -> Vec<ToWorker> {
-    let limits = StepLimits { memory_bytes_max: Some(67_108_864), cpu_ms_max: Some(5_000), output_bytes_max: Some(65_536) };
+    let limits = StepLimits {
+        memory_bytes_max: Some(67_108_864),
+        cpu_ms_max: Some(5_000),
+        output_bytes_max: Some(65_536),
+    };
     vec![
         ToWorker::Welcome(Welcome {
             version: 1,
