@@ -6,7 +6,6 @@
 mod layers;
 mod settings;
 mod typed;
-mod values;
 
 pub(crate) use layers::Layers;
 pub(crate) use settings::SETTINGS;

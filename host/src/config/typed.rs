@@ -8,10 +8,10 @@ use stepwright_executor::EngineOptions;
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_worker::WorkerOptions;
 use stepwright_workflow::batch::BatchLimits;
+use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
 use super::layers::Layers;
 use super::settings::{Kind, find};
-use super::values::{duration_ms, size_bytes};
 use crate::cli::LogFormat;
 
 /// Typed settings.
@@ -223,8 +223,8 @@ impl Reader<'_> {
 fn fits(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::Path => Ok(()),
-        Kind::Duration => duration_ms(value).map(drop),
-        Kind::Size => size_bytes(value).map(drop),
+        Kind::Duration => duration_ms(value).and_then(|ms| above_zero(ms, value)),
+        Kind::Size => size_bytes(value).and_then(|bytes| above_zero(bytes, value)),
         Kind::Number(least, most) => match value.parse::<u64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(()),
             _ => Err(format!("'{value}' is not a whole number from {least} to {most}")),
@@ -232,4 +232,8 @@ fn fits(kind: Kind, value: &str) -> Result<(), String> {
         Kind::OneOf(words) if words.contains(&value) => Ok(()),
         Kind::OneOf(words) => Err(format!("'{value}' is not one of {}", words.join(", "))),
     }
+}
+
+fn above_zero(number: u64, value: &str) -> Result<(), String> {
+    if number > 0 { Ok(()) } else { Err(format!("'{value}' must be more than nothing")) }
 }

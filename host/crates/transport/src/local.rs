@@ -17,6 +17,7 @@ use crate::port::{
 };
 use crate::wire::{FromWorker, ToWorker};
 
+#[allow(clippy::large_enum_variant, reason = "most are messages; a box would be an allocation for each")]
 enum Signal {
     Opened(ConnectionId, Peer),
     Message(ConnectionId, FromWorker),

@@ -13,6 +13,7 @@ pub struct ConnectionId(pub u64);
 
 /// What an orchestrator's port reports.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "most are messages; a box would be an allocation for each")]
 pub enum OrchestratorEvent {
     /// A message came; the first one of a connection announces it.
     Message(ConnectionId, FromWorker),

@@ -12,10 +12,12 @@ const WORKERS: usize = 40;
 /// Messages that a peer may leave unread.
 const BACKLOG: usize = 16_384;
 
+#[allow(clippy::needless_pass_by_value, reason = "numbers and texts alike, at many places")]
 pub(crate) fn say(text: impl ToString) -> FromWorker {
     FromWorker::Goodbye(Goodbye { reason: text.to_string() })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "numbers and texts alike, at many places")]
 pub(crate) fn tell(text: impl ToString) -> ToWorker {
     ToWorker::Drain(Drain { reason: text.to_string() })
 }
