@@ -93,6 +93,8 @@ impl Orchestrator {
             self.gathered.lost.push(batch);
         }
         session.draining = heartbeat.draining;
+        // It leaves once its books are closed.
+        self.gathered.look.completions |= heartbeat.draining;
         if session.lease_until.since(now) < lease.mul_f32(0.6) {
             self.gathered.renewals.push((worker, now.after(lease)));
         }

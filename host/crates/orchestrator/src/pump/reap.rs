@@ -35,6 +35,7 @@ impl Orchestrator {
     }
 
     pub(super) async fn reap(&mut self) {
+        self.gathered.look.completions |= !self.gathered.completions.is_empty();
         self.disconnect_silent();
         self.end_overdue();
         self.forget_strangers();

@@ -62,7 +62,12 @@ pub(crate) struct Look {
     pub(crate) cancelled: bool,
     /// A lease may have ended.
     pub(crate) expired: bool,
+    /// Completions have waited long enough.
+    pub(crate) completions: bool,
 }
+
+/// So many completions are worth a round of their own.
+const COMPLETIONS_MAX: usize = 64;
 
 impl RoundInput {
     pub(crate) fn is_idle(&self) -> bool {
@@ -72,11 +77,17 @@ impl RoundInput {
             && self.renewals.is_empty()
             && self.outcomes.is_empty()
             && self.running.is_empty()
-            && self.completions.is_empty()
+            && !self.completions_are_due()
             && self.lost.is_empty()
             && self.overdue.is_empty()
             && self.starts.is_empty();
         told && !can_claim && !self.look.timers && !self.look.cancelled && !self.look.expired
+    }
+
+    /// A completion only closes the books of its batch, and nobody waits for that: it rides along with the next round, unless
+    /// none comes.
+    fn completions_are_due(&self) -> bool {
+        !self.completions.is_empty() && (self.look.completions || self.completions.len() >= COMPLETIONS_MAX)
     }
 }
 
@@ -101,6 +112,7 @@ impl RoundInput {
         self.look.timers |= undone.look.timers;
         self.look.cancelled |= undone.look.cancelled;
         self.look.expired |= undone.look.expired;
+        self.look.completions |= undone.look.completions;
     }
 }
 
@@ -254,11 +266,14 @@ impl Work<'_> {
     }
 
     async fn start(&mut self, starts: &[Vec<NewTask>]) -> Result<(), StoreError> {
-        for tasks in starts {
-            let created = self.tx.create(tasks, self.now).await?;
-            self.ready = true;
-            self.out.created.push(created);
+        if starts.is_empty() {
+            return Ok(());
         }
+        // However many asked, it is one creation; each gets its own share of the answer.
+        let all: Vec<NewTask> = starts.iter().flatten().cloned().collect();
+        let mut created = self.tx.create(&all, self.now).await?.into_iter();
+        self.out.created = starts.iter().map(|tasks| created.by_ref().take(tasks.len()).collect()).collect();
+        self.ready = true;
         Ok(())
     }
 

@@ -178,7 +178,8 @@ impl Connection {
         }
         drop(greeting);
         self.counters.entered.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.pass(stream).await {
+        // The stream is closed after the count: whoever sees the end finds it counted.
+        if let Err(error) = self.pass(&mut stream).await {
             if error.kind() == io::ErrorKind::InvalidData {
                 self.counters.cut.fetch_add(1, Ordering::Relaxed);
             }
@@ -196,7 +197,7 @@ impl Connection {
         if self.options.token.matches(token) { Ok(()) } else { Err("the token is wrong".to_owned()) }
     }
 
-    async fn pass(&self, mut stream: TcpStream) -> io::Result<()> {
+    async fn pass(&self, stream: &mut TcpStream) -> io::Result<()> {
         let inner = UnixStream::connect(&self.options.path).await?;
         stream.write_all(format!("OK {}\n", self.options.incarnation).as_bytes()).await?;
         relay(stream, inner, FrameGuard::new(self.options.message_bytes_max)).await
