@@ -13,7 +13,7 @@ fn packing(criterion: &mut Criterion) {
     let rooms: Vec<Room> = (1..=4).map(room).collect();
     let limits = BatchLimits { steps_max: 64, bytes_max: 1 << 20 };
     criterion.bench_function("pack 512 steps for 4 workers", |bench| {
-        bench.iter(|| pack(&candidates, &rooms, limits))
+        bench.iter(|| pack(&candidates, &rooms, limits));
     });
 }
 

@@ -60,7 +60,7 @@ fn parse(arguments: &[String]) -> Outcome<Options> {
         let number: u64 = value.parse().map_err(|_| format!("{flag}: '{value}' is not a number"))?;
         match flag.as_str() {
             "--orders" if (1..=100_000).contains(&number) => {
-                options.orders = usize::try_from(number).unwrap_or(1)
+                options.orders = usize::try_from(number).unwrap_or(1);
             }
             "--orders" => return Err(format!("--orders: {number} is not between 1 and 100000")),
             "--seed" => options.seed = number,
@@ -89,7 +89,8 @@ impl Place {
             }
         }
         // The run folder is the host's to make: it must be closed to everybody else.
-        fs::create_dir_all(&folder).map_err(|error| format!("failed to make {}: {error}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .map_err(|error| format!("failed to make {}: {error}", folder.display()))?;
         let binary = root().join("target/debug").join(format!("stepwright{}", std::env::consts::EXE_SUFFIX));
         Ok(Self { binary, folder, run })
     }

@@ -180,7 +180,7 @@ fn each_misdeed_fails_its_own_step_with_its_class_and_the_others_go_on() {
         )
     };
     let check = |name: &str, class: &str, code: &str| {
-        assert_eq!(failure(name), (class.to_owned(), code.to_owned()), "{name}")
+        assert_eq!(failure(name), (class.to_owned(), code.to_owned()), "{name}");
     };
     check("spin", "timeout", "cpu");
     check("sleep", "timeout", "wall_clock");

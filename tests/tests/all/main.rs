@@ -1,5 +1,12 @@
 //! Tests of whole systems.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should say so and end"
+)]
+
 mod cli;
 mod flow;
 mod model;

@@ -65,7 +65,7 @@ impl CompiledFolder {
         let Some(code) = self.proven(&name, &bytes) else {
             return Found::Rejected(format!("{name} was not written by this host, or was changed since"));
         };
-        match deserialize(engine, code) {
+        match deserialize(engine, &code) {
             Ok(component) => Found::Loaded(component),
             Err(error) => Found::Rejected(format!("{name} does not load: {error:#}")),
         }
@@ -120,7 +120,7 @@ struct Proven<'a>(&'a [u8]);
     unsafe_code,
     reason = "wasmtime marks loading compiled code unsafe, because it runs whatever it is given"
 )]
-fn deserialize(engine: &Engine, code: Proven<'_>) -> wasmtime::Result<Component> {
+fn deserialize(engine: &Engine, code: &Proven<'_>) -> wasmtime::Result<Component> {
     // SAFETY: a `Proven` comes from `Component::serialize` in `keep` alone: its keyed hash covers every byte, and only this
     // host has the key. wasmtime itself checks that engine and code agree.
     unsafe { Component::deserialize(engine, code.0) }

@@ -198,7 +198,7 @@ pub struct Plugins(Vec<PluginOffer>);
 impl Plugins {
     /// Reads them from the store.
     pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
-        store.plugins().await?.into_iter().map(offer).collect::<Result<_, _>>().map(Self)
+        store.plugins().await?.iter().map(offer).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -214,7 +214,7 @@ impl PluginSource for Plugins {
     }
 }
 
-fn offer(record: PluginRecord) -> Result<PluginOffer, StoreError> {
+fn offer(record: &PluginRecord) -> Result<PluginOffer, StoreError> {
     let wrong = |what: &str, error: &dyn std::fmt::Display| {
         StoreError::Inconsistent(format!(
             "plugin {}@{} has a bad {what}: {error}",

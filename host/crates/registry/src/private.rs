@@ -84,7 +84,7 @@ impl PrivateFolder {
                 continue;
             };
             if metadata.is_file() && !name.starts_with(UNFINISHED) {
-                let age_key = metadata.modified().map_or_else(|_| None, Some);
+                let age_key = metadata.modified().ok();
                 files.push(PrivateFile {
                     name,
                     bytes: metadata.len(),

@@ -6,6 +6,7 @@
 pub mod conformance;
 mod error;
 pub mod record;
+pub mod view;
 
 use async_trait::async_trait;
 use stepwright_workflow::step::{StepStanding, StepState};
@@ -16,6 +17,7 @@ use stepwright_workflow::{
 
 pub use error::StoreError;
 pub use record::*;
+pub use view::*;
 
 /// The result of everything that a store does.
 pub type Result<T> = std::result::Result<T, StoreError>;

@@ -101,7 +101,7 @@ mod tests {
         let now = Timestamp(1_000);
         let glance = |state, ready_at: Option<i64>| StepGlance { state, ready_at: ready_at.map(Timestamp) };
         let check = |task, steps: &[StepGlance], expect| {
-            assert_eq!(summarise(task, steps, now).0, expect, "{steps:?}")
+            assert_eq!(summarise(task, steps, now).0, expect, "{steps:?}");
         };
         use {ExecutionStatus as E, StepState as S, TaskState as T};
         check(T::InProgress, &[glance(S::Leased, None), glance(S::Ready, None)], E::Processing);

@@ -66,7 +66,7 @@ impl StepId {
 
     /// The step's place in its plan, counted from 0.
     pub fn position(self) -> u16 {
-        (self.0 & 0xffff) as u16
+        u16::try_from(self.0 & 0xffff).unwrap_or(u16::MAX)
     }
 }
 
@@ -149,7 +149,7 @@ impl FromStr for Digest {
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
             let digit = |c: u8| (c as char).to_digit(16).filter(|_| !c.is_ascii_uppercase());
             let (high, low) = (digit(pair[0]).ok_or_else(bad)?, digit(pair[1]).ok_or_else(bad)?);
-            *byte = (high * 16 + low) as u8;
+            *byte = u8::try_from(high * 16 + low).map_err(|_| bad())?;
         }
         Ok(Self(bytes))
     }

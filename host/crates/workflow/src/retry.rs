@@ -85,7 +85,8 @@ mod tests {
     fn delays(backoff: Backoff, failures: std::ops::RangeInclusive<u32>) -> Vec<u64> {
         let policy = RetryPolicy { backoff, ..RetryPolicy::default() };
         // The middle of the jitter is the computed delay itself.
-        failures.map(|n| policy.delay(n, None, u32::MAX / 2 + 1).as_millis() as u64 / 10 * 10).collect()
+        let millis = |n| u64::try_from(policy.delay(n, None, u32::MAX / 2 + 1).as_millis()).unwrap();
+        failures.map(|n| millis(n) / 10 * 10).collect()
     }
 
     #[test]

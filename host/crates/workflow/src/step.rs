@@ -241,6 +241,7 @@ impl StepEvent<'_> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "the cases read better without references")]
     fn check(from: StepState, event: StepEvent<'_>, expect: Option<StepState>) {
         let standing = StepStanding { state: from, failures: 0, losses: 0 };
         let got = next(standing, &RetryPolicy::default(), &event).ok().map(|moved| moved.to.state);

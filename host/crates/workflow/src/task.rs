@@ -60,7 +60,7 @@ impl StepCounts {
                 StepState::Ready | StepState::Leased | StepState::InProgress => counts.active += 1,
                 StepState::Error => counts.error += 1,
                 StepState::Complete | StepState::Skipped | StepState::ResolvedManually => {
-                    counts.finished_well += 1
+                    counts.finished_well += 1;
                 }
                 StepState::Cancelled => {}
             }

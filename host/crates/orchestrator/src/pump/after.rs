@@ -20,13 +20,13 @@ impl Orchestrator {
         match result {
             Ok(output) => {
                 self.totals.rounds.fetch_add(1, Ordering::Relaxed);
-                self.publish(*input, output, replies);
+                self.publish(&input, output, replies);
             }
             Err(error) => self.put_back(*input, replies, &error),
         }
     }
 
-    fn publish(&mut self, input: RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
+    fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
         self.count(&output.counts);
         self.welcome(&mut output);
         for worker in &output.gone {
@@ -40,7 +40,7 @@ impl Orchestrator {
                 session.lease_until = *until;
             }
         }
-        self.acknowledge(&input, &output);
+        self.acknowledge(input, &output);
         self.resend_and_cancel(&output);
         for sent in output.batches {
             self.send_batch(sent);

@@ -149,7 +149,7 @@ impl Work<'_> {
             failure.retryable = false;
             let event = StepEvent::Failed { failure: &failure.clone(), random: 0 };
             ended.push(
-                self.end(leased, &event, AttemptStatus::Failed, failure, AttemptLine::default()).await?,
+                self.end(leased, &event, (AttemptStatus::Failed, failure), AttemptLine::default()).await?,
             );
         }
         self.tx.end(&ended, self.now).await?;

@@ -116,10 +116,13 @@ impl RoundInput {
     }
 }
 
+/// A batch that a worker still holds, with its attempts that were not reported.
+pub(crate) type KeptBatch = (BatchId, Vec<(StepId, u32)>);
+
 /// What follows from a round, to be done after its commit.
 #[derive(Debug, Default)]
 pub(crate) struct RoundOutput {
-    pub(crate) joined: Vec<(ConnectionId, Hello, WorkerId, Timestamp, Vec<(BatchId, Vec<(StepId, u32)>)>)>,
+    pub(crate) joined: Vec<(ConnectionId, Hello, WorkerId, Timestamp, Vec<KeptBatch>)>,
     pub(crate) gone: Vec<WorkerId>,
     pub(crate) renewed: Vec<(WorkerId, Timestamp)>,
     /// Attempts that need not be sent again.

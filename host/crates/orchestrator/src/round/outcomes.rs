@@ -77,9 +77,9 @@ impl Work<'_> {
         let mut ended = Vec::with_capacity(leased.len());
         for standing in leased {
             let Some(&(failure, outcome)) = by_key.get(&standing.key) else { continue };
-            let event = StepEvent::Failed { failure, random: (self.random)() as u32 };
+            let event = StepEvent::Failed { failure, random: uniform(self.random) };
             ended.push(
-                self.end(standing, &event, AttemptStatus::Failed, failure.clone(), line(outcome)).await?,
+                self.end(standing, &event, (AttemptStatus::Failed, failure.clone()), line(outcome)).await?,
             );
         }
         let applied = self.tx.end(&ended, self.now).await?;
@@ -92,8 +92,7 @@ impl Work<'_> {
         &mut self,
         leased: LeasedStep,
         event: &StepEvent<'_>,
-        status: AttemptStatus,
-        failure: Failure,
+        (status, failure): (AttemptStatus, Failure),
         line: AttemptLine,
     ) -> Result<EndedAttempt, StoreError> {
         let entry = self.plans.get(&mut *self.tx, leased.plan).await?;
@@ -170,7 +169,7 @@ impl Work<'_> {
         for leased in self.tx.leased(lost).await? {
             let failure = Failure::new(FailureClass::Lost, format!("the attempt was lost: {why}"));
             let line = AttemptLine::default();
-            ended.push(self.end(leased, &StepEvent::Lost, AttemptStatus::Lost, failure, line).await?);
+            ended.push(self.end(leased, &StepEvent::Lost, (AttemptStatus::Lost, failure), line).await?);
         }
         self.out.counts.lost += self.tx.end(&ended, self.now).await?.len();
         Ok(())
@@ -186,6 +185,11 @@ pub(super) fn note(key: AttemptKey, kind: NoteKind, detail: String) -> NewNote {
         kind,
         detail,
     }
+}
+
+/// The low half of a random number.
+fn uniform(random: &crate::options::Random) -> u32 {
+    u32::try_from(random() & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 fn line(outcome: &StepOutcome) -> AttemptLine {

@@ -80,6 +80,10 @@ impl Problems {
         Self { file: file.to_owned(), found: Vec::new() }
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is one field of the problem, and a struct would only name them twice"
+    )]
     pub(crate) fn add(
         &mut self,
         at: Place,
