@@ -61,7 +61,7 @@ pub(crate) struct GlobalFlags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an orchestrator and a worker in this process, to try things
-    Dev(WorkFlags),
+    Dev(DevFlags),
     /// Run an orchestrator
     Orchestrate(OrchestrateFlags),
     /// Run a worker
@@ -99,15 +99,22 @@ pub(crate) struct OrchestrateFlags {
     pub(crate) gate_listen: Option<String>,
 }
 
-/// Flags of `work` and `dev`.
+/// Flags of `dev`, and of every other worker.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct WorkFlags {
+pub(crate) struct DevFlags {
     /// The worker's name, for people
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// Steps that run at once
     #[arg(long)]
     pub(crate) slots: Option<u32>,
+}
+
+/// Flags of `work`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct WorkFlags {
+    #[command(flatten)]
+    pub(crate) common: DevFlags,
     /// Reach the orchestrator through this gate instead of the run directory
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) gate: Option<String>,

@@ -13,7 +13,7 @@ pub(crate) mod worker;
 
 use std::sync::Arc;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, WorkFlags};
 use crate::clock::SystemClock;
 use crate::config::{self, CommandFlags, Config};
 use crate::context::Context;
@@ -27,9 +27,11 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         return Ok(completions::print(shell));
     }
     let flags = match &command {
-        Command::Dev(work) | Command::Work(work) => {
-            CommandFlags { work: work.clone(), ..CommandFlags::default() }
+        Command::Dev(common) => {
+            let work = WorkFlags { common: common.clone(), ..WorkFlags::default() };
+            CommandFlags { work, ..CommandFlags::default() }
         }
+        Command::Work(work) => CommandFlags { work: work.clone(), ..CommandFlags::default() },
         Command::Orchestrate(orchestrate) => {
             CommandFlags { orchestrate: orchestrate.clone(), ..CommandFlags::default() }
         }

@@ -127,8 +127,8 @@ impl Layers {
             ("environment", "--environment", global.environment.clone()),
             ("log.level", "--log-level", global.log_level.clone()),
             ("gate.listen", "--gate-listen", flags.orchestrate.gate_listen.clone()),
-            ("worker.name", "--name", flags.work.name.clone()),
-            ("worker.slots", "--slots", flags.work.slots.map(|slots| slots.to_string())),
+            ("worker.name", "--name", flags.work.common.name.clone()),
+            ("worker.slots", "--slots", flags.work.common.slots.map(|slots| slots.to_string())),
             ("worker.gate", "--gate", flags.work.gate.clone()),
         ];
         for (key, flag, value) in given {

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod docs;
 mod flow;
 mod model;
 mod recovery;

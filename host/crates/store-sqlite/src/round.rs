@@ -61,12 +61,8 @@ impl SqliteRound {
         if tasks.is_empty() {
             return Ok(());
         }
-        let rows = encode::tasks(tasks)?;
-        run!(self, "create tasks", execute, "queries/tasks_insert.sql", rows, now.0);
-        let rows = encode::task_inputs(tasks)?;
-        run!(self, "store contexts", execute, "queries/task_inputs_insert.sql", rows);
-        let rows = encode::new_steps(tasks)?;
-        run!(self, "create steps", execute, "queries/steps_insert.sql", rows);
+        let (rows, inputs, steps) = (encode::tasks(tasks)?, encode::task_inputs(tasks)?, encode::new_steps(tasks)?);
+        run!(self, "create tasks", execute, "queries/create.sql", now.0, rows, inputs, steps);
         Ok(())
     }
 }
@@ -116,10 +112,8 @@ impl Round for SqliteRound {
         if attempts.is_empty() {
             return Ok(Vec::new());
         }
-        let lines = encode::completed(attempts)?;
-        run!(self, "record attempts", execute, "queries/complete_attempts.sql", lines, now.0);
-        let outputs = encode::outputs(attempts)?;
-        let moved = run!(self, "complete steps", fetch_all, "queries/complete_steps.sql", outputs);
+        let (lines, outputs) = (encode::completed(attempts)?, encode::outputs(attempts)?);
+        let moved = run!(self, "complete steps", fetch_all, "queries/complete.sql", lines, now.0, outputs);
         moved
             .into_iter()
             .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))
@@ -147,8 +141,7 @@ impl Round for SqliteRound {
             return Ok(Vec::new());
         }
         let rows = encode::ended(attempts)?;
-        run!(self, "record attempts", execute, "queries/end_attempts.sql", rows, now.0);
-        let moved = run!(self, "end attempts", fetch_all, "queries/end_steps.sql", rows);
+        let moved = run!(self, "end attempts", fetch_all, "queries/end.sql", rows, now.0, rows);
         moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
     }
 
@@ -264,20 +257,17 @@ impl Round for SqliteRound {
             (self.last_id("batches").await? + 1..).take(batches.len()).map(BatchId).collect();
         let rows =
             encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
-        run!(self, "make batches", execute, "queries/batches_insert.sql", rows, now.0);
         let steps = encode::leases(&ids, batches)?;
-        let leased = run!(self, "lease steps", execute, "queries/lease_steps.sql", steps).rows_affected();
-        let wanted = batches.iter().map(|batch| batch.steps.len() as u64).sum::<u64>();
+        let first = batches.iter().flat_map(|batch| &batch.steps).filter(|(_, attempt)| *attempt == 1);
+        let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
+        tasks.dedup();
+        let tasks = encode::array(&tasks)?;
+        let leased = run!(self, "lease steps", fetch_all, "queries/lease.sql", now.0, rows, now.0, tasks, steps).len();
+        let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
         if leased != wanted {
             return Err(StoreError::Inconsistent(format!(
                 "{wanted} steps were claimable, but {leased} could be leased"
             )));
-        }
-        let first = batches.iter().flat_map(|batch| &batch.steps).filter(|(_, attempt)| *attempt == 1);
-        let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
-        tasks.dedup();
-        if !tasks.is_empty() {
-            run!(self, "start tasks", execute, "queries/lease_tasks.sql", encode::array(&tasks)?, now.0);
         }
         Ok(ids)
     }

@@ -6,7 +6,7 @@ use crate::file;
 
 macro_rules! hot {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, concat!("EXPLAIN QUERY PLAN ", include_str!(concat!("../../queries/", $name, ".sql"))))),*]
+        &[$(($name, include_str!(concat!("../../queries/", $name, ".sql")))),*]
     };
 }
 
@@ -16,15 +16,12 @@ const HOT: &[(&str, &str)] = hot![
     "change_steps",
     "claimable",
     "close_batches",
-    "complete_attempts",
-    "complete_steps",
+    "complete",
     "count_steps",
-    "end_attempts",
-    "end_steps",
+    "end",
     "glance",
     "inputs",
-    "lease_steps",
-    "lease_tasks",
+    "lease",
     "leased",
     "next_ready_at",
     "notes",
@@ -57,9 +54,17 @@ const GROWING: [&str; 8] =
 const PARTIAL: [&str; 5] =
     ["steps_claimable", "steps_waiting", "steps_to_stop", "workers_joined", "batches_open"];
 
-async fn explained(connection: &mut SqliteConnection, statement: &'static str) -> Vec<String> {
-    let rows = sqlx::query(statement).fetch_all(connection).await.unwrap();
-    rows.iter().map(|row| row.get("detail")).collect()
+/// How each statement of a file runs.
+async fn explained(connection: &mut SqliteConnection, file: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    // The plan of an insertion into a parent table names its children, which are read only while a foreign key is violated.
+    let parents = |statement: &&str| !statement.contains("INSERT INTO batches");
+    for statement in file.split(";\n").filter(parents) {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(explain).fetch_all(&mut *connection).await.unwrap();
+        lines.extend(rows.iter().map(|row| row.get::<String, _>("detail")));
+    }
+    lines
 }
 
 /// `materialized` are the parameter's items that were written out once.

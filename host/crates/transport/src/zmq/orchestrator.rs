@@ -159,3 +159,33 @@ impl OrchestratorPort for ZmqOrchestratorPort {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::{WorkerEvent, WorkerPort as _};
+    use crate::wire::{FromWorker, Goodbye};
+    use crate::zmq::{ConnectOptions, connect};
+
+    #[tokio::test]
+    async fn what_was_already_queued_of_a_connection_is_not_reported_once_it_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run/o.sock");
+        let (incarnation, message_bytes_max) = (String::new(), 1_000);
+        let options = BindOptions { path: path.clone(), incarnation: incarnation.clone(), message_bytes_max };
+        let mut orchestrator = bind(options).await.unwrap();
+        let mut worker = connect(ConnectOptions { path, incarnation, message_bytes_max }).unwrap();
+        assert_eq!(worker.recv().await, Some(WorkerEvent::Connected));
+        for reason in ["heard", "queued"] {
+            worker.send(FromWorker::Goodbye(Goodbye { reason: reason.to_owned() })).unwrap();
+        }
+        let Some(OrchestratorEvent::Message(connection, _)) = orchestrator.recv().await else {
+            panic!("no message")
+        };
+        while orchestrator.events.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        orchestrator.disconnect(connection);
+        assert_eq!(orchestrator.recv().await, Some(OrchestratorEvent::Disconnected(connection)));
+    }
+}

@@ -1,0 +1,12 @@
+-- These always run together, and each call of the engine costs more than the statements do. Parameters in order of mention.
+INSERT INTO batches (id, worker_id, created_at, steps)
+SELECT value ->> 0, value ->> 1, ?, value -> 2
+FROM json_each(?);
+UPDATE tasks
+SET state = 'in_progress', started_at = ?
+WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?));
+UPDATE steps
+SET state = 'leased', attempt = attempt + 1, batch_id = j.value ->> 2
+FROM json_each(?) AS j
+WHERE steps.id = j.value ->> 0 AND steps.attempt + 1 = j.value ->> 1 AND steps.state = 'ready' AND steps.ready_at IS NULL
+RETURNING id AS "id!: i64"
