@@ -8,7 +8,8 @@ use stepwright_tests::processes::{Deployment, root};
 
 /// Every document for users, with its text.
 fn documents() -> Vec<(PathBuf, String)> {
-    let mut paths = vec![root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CONTRIBUTING.md")];
+    let mut paths =
+        vec![root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CONTRIBUTING.md")];
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder") {
@@ -59,7 +60,11 @@ fn every_command_in_the_documents_exists_with_its_flags() {
             let verbs: Vec<&str> = words.iter().take_while(is_verb).take(2).copied().collect();
             let help = help(&deployment, &verbs);
             for flag in words.iter().filter(|word| word.starts_with("--")) {
-                assert!(help.contains(*flag), "{}: 'stepwright {command}': there is no {flag}", path.display());
+                assert!(
+                    help.contains(*flag),
+                    "{}: 'stepwright {command}': there is no {flag}",
+                    path.display()
+                );
             }
             checked += 1;
         }
@@ -89,7 +94,10 @@ fn the_reference_of_settings_is_complete_and_right() {
     for (key, setting) in settings.iter().filter(|(_, setting)| setting["origin"]["layer"] == "default") {
         let default = setting["value"].as_str().expect("a text");
         let row = text.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).expect("a row");
-        assert!(default.is_empty() || row.contains(&format!("| `{default}` |")), "{row} should say {default}");
+        assert!(
+            default.is_empty() || row.contains(&format!("| `{default}` |")),
+            "{row} should say {default}"
+        );
         assert!(row.contains(setting["help"].as_str().expect("a text")), "{row}");
     }
 }

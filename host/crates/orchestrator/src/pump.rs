@@ -172,11 +172,14 @@ impl Orchestrator {
     fn take_input(&mut self) -> RoundInput {
         let outcomes_max = if self.isolating > 0 { 1 } else { self.options.outcomes_max };
         let mut input = std::mem::take(&mut self.gathered);
+        if !input.completions_are_due() {
+            self.gathered.completions = std::mem::take(&mut input.completions);
+        }
         if input.outcomes.len() > outcomes_max {
             // Completions must not overtake the partial results that they close.
             self.gathered.outcomes = input.outcomes.split_off(outcomes_max);
             self.gathered.reporters = input.reporters.split_off(outcomes_max);
-            self.gathered.completions = std::mem::take(&mut input.completions);
+            self.gathered.completions.append(&mut input.completions);
         }
         self.isolating = self.isolating.saturating_sub(input.outcomes.len());
         input

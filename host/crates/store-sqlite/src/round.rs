@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
@@ -25,6 +26,7 @@ use crate::store::{Counters, SqliteStore};
 pub(crate) struct SqliteRound {
     tx: Transaction<'static, Sqlite>,
     counters: Arc<Counters>,
+    last_batch: Arc<AtomicI64>,
 }
 
 /// Runs a checked query inside the round and counts it.
@@ -39,11 +41,24 @@ impl SqliteRound {
     pub(crate) async fn begin(store: &SqliteStore) -> Result<Self> {
         // Taking the write lock at once: a read that is followed by a write could otherwise fail half-way.
         let tx = store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(engine("begin a transaction"))?;
-        Ok(Self { tx, counters: store.counters.clone() })
+        Ok(Self { tx, counters: store.counters.clone(), last_batch: store.last_batch.clone() })
     }
 
     async fn last_id(&mut self, table: &str) -> Result<i64> {
         Ok(run!(self, "number new rows", fetch_one, "queries/last_id.sql", table).last)
+    }
+
+    /// Fresh ids for batches. Whoever holds the orchestrator's lock is the only one that makes any, so the last one is read
+    /// once; ids of a round that was rolled back are not used again.
+    async fn batch_ids(&mut self, count: usize) -> Result<Vec<BatchId>> {
+        use std::sync::atomic::Ordering::Relaxed;
+        let last = match self.last_batch.load(Relaxed) {
+            0 => self.last_id("batches").await?,
+            last => last,
+        };
+        let ids: Vec<BatchId> = (last + 1..).take(count).map(BatchId).collect();
+        self.last_batch.store(ids.last().map_or(last, |id| id.0), Relaxed);
+        Ok(ids)
     }
 
     /// Earlier tasks with the same idempotency key, by index.
@@ -61,7 +76,8 @@ impl SqliteRound {
         if tasks.is_empty() {
             return Ok(());
         }
-        let (rows, inputs, steps) = (encode::tasks(tasks)?, encode::task_inputs(tasks)?, encode::new_steps(tasks)?);
+        let (rows, inputs, steps) =
+            (encode::tasks(tasks)?, encode::task_inputs(tasks)?, encode::new_steps(tasks)?);
         run!(self, "create tasks", execute, "queries/create.sql", now.0, rows, inputs, steps);
         Ok(())
     }
@@ -253,8 +269,7 @@ impl Round for SqliteRound {
         if batches.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<BatchId> =
-            (self.last_id("batches").await? + 1..).take(batches.len()).map(BatchId).collect();
+        let ids = self.batch_ids(batches.len()).await?;
         let rows =
             encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
         let steps = encode::leases(&ids, batches)?;
@@ -262,7 +277,8 @@ impl Round for SqliteRound {
         let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
         tasks.dedup();
         let tasks = encode::array(&tasks)?;
-        let leased = run!(self, "lease steps", fetch_all, "queries/lease.sql", now.0, rows, now.0, tasks, steps).len();
+        let leased =
+            run!(self, "lease steps", fetch_all, "queries/lease.sql", now.0, rows, now.0, tasks, steps).len();
         let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
         if leased != wanted {
             return Err(StoreError::Inconsistent(format!(

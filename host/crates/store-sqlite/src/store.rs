@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -65,6 +65,8 @@ pub struct SqliteStore {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
     pub(crate) counters: Arc<Counters>,
+    /// The last batch that was made through this store; 0 while that is not known.
+    pub(crate) last_batch: Arc<AtomicI64>,
 }
 
 impl SqliteStore {
@@ -104,7 +106,12 @@ impl SqliteStore {
             .connect_with(options)
             .await
             .map_err(engine("open a database in memory"))?;
-        let store = Self { writer: pool.clone(), readers: pool, counters: Arc::default() };
+        let store = Self {
+            writer: pool.clone(),
+            readers: pool,
+            counters: Arc::default(),
+            last_batch: Arc::default(),
+        };
         store.migrate().await?;
         Ok(store)
     }
@@ -122,7 +129,7 @@ impl SqliteStore {
         let writer = writer.map_err(|error| unavailable(path, describe(&error)))?;
         // Readers open when they are first needed; a short-lived command often needs none.
         let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options);
-        Ok(Self { writer, readers, counters: Arc::default() })
+        Ok(Self { writer, readers, counters: Arc::default(), last_batch: Arc::default() })
     }
 
     /// Which migrations the database has.

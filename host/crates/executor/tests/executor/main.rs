@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepwright_executor::{
-    CompiledFolder, Control, EngineOptions, Executor as _, Outcome, ParentOutput, Refusal, Sandbox, StepCall, StepReport,
-    WasmExecutor, inspect,
+    CompiledFolder, Control, EngineOptions, Executor as _, Outcome, ParentOutput, Refusal, Sandbox, StepCall,
+    StepReport, WasmExecutor, inspect,
 };
 use stepwright_registry::PluginFolder;
 use stepwright_workflow::{Clock, Digest, FailureClass, Payload, StepLimits, TaskId, Timestamp};
@@ -20,8 +20,10 @@ impl Clock for StillClock {
 }
 
 fn guest(name: &str) -> Vec<u8> {
-    let path = format!("{}/../../../plugins/target/wasm32-wasip2/release/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}; build it with 'cargo xtask plugins'"))
+    let path =
+        format!("{}/../../../plugins/target/wasm32-wasip2/release/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path)
+        .unwrap_or_else(|error| panic!("{path}: {error}; build it with 'cargo xtask plugins'"))
 }
 
 struct Bench {
@@ -35,7 +37,8 @@ impl Bench {
     fn new(slots: u32) -> Self {
         let home = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(EngineOptions { slots, ..EngineOptions::default() }).unwrap();
-        let misbehave = PluginFolder::open(&home.path().join("plugins")).unwrap().put(&guest("misbehave")).unwrap();
+        let misbehave =
+            PluginFolder::open(&home.path().join("plugins")).unwrap().put(&guest("misbehave")).unwrap();
         let executor = Arc::new(executor(home.path(), &sandbox));
         Self { home, sandbox, executor, misbehave }
     }
@@ -88,7 +91,10 @@ async fn a_handler_is_told_everything_about_its_attempt() {
     let bench = Bench::new(2);
     let mut call = bench.call("echo", "{\"n\":1}");
     call.config = Payload::parse("{\"c\":2}").unwrap();
-    let parent = |step: &str, output: &str| ParentOutput { step: step.to_owned(), output: Payload::parse(output).unwrap() };
+    let parent = |step: &str, output: &str| ParentOutput {
+        step: step.to_owned(),
+        output: Payload::parse(output).unwrap(),
+    };
     call.parents = vec![parent("b", "[1]"), parent("a", "null")];
     call.tags = vec![("tenant".to_owned(), "north".to_owned())];
     let report = bench.run(call).await;
@@ -116,10 +122,14 @@ async fn more_calls_than_slots_all_end_in_fresh_instances_of_one_compilation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_templates_limits_are_enforced_and_the_slot_is_free_again() {
     let bench = Bench::new(1);
-    let limits = StepLimits { memory_bytes_max: Some(8 << 20), cpu_ms_max: Some(100), output_bytes_max: Some(100) };
+    let limits =
+        StepLimits { memory_bytes_max: Some(8 << 20), cpu_ms_max: Some(100), output_bytes_max: Some(100) };
     let limited = |handler: &str, context: &str| StepCall { limits, ..bench.call(handler, context) };
     assert_eq!(failure(&bench.run(limited("spin", "{}")).await), (FailureClass::Timeout, "cpu".to_owned()));
-    assert_eq!(failure(&bench.run(limited("hoard", "{}")).await), (FailureClass::Memory, "memory_bytes".to_owned()));
+    assert_eq!(
+        failure(&bench.run(limited("hoard", "{}")).await),
+        (FailureClass::Memory, "memory_bytes".to_owned())
+    );
     let ramble = bench.run(limited("ramble", "{\"n\":200}")).await;
     assert_eq!(failure(&ramble), (FailureClass::OutputTooLarge, "output_bytes".to_owned()));
     let sleepy = StepCall { timeout: Duration::from_millis(50), ..bench.call("sleep", "{}") };
@@ -132,7 +142,8 @@ async fn a_templates_limits_are_enforced_and_the_slot_is_free_again() {
 async fn logs_and_prints_are_kept_and_bounded() {
     let bench = Bench::new(1);
     let report = bench.run(bench.call("chatter", "{\"n\":2}")).await;
-    let lines: Vec<(&str, &str)> = report.log.iter().map(|line| (line.level, line.message.as_str())).collect();
+    let lines: Vec<(&str, &str)> =
+        report.log.iter().map(|line| (line.level, line.message.as_str())).collect();
     assert!(lines.contains(&("info", "line 0")) && lines.contains(&("stdout", "printed 1")), "{lines:?}");
     assert!(lines.contains(&("stderr", "complained 1")), "{lines:?}");
     let flood = bench.run(bench.call("chatter", "{\"n\":20000}")).await;
@@ -167,7 +178,8 @@ async fn a_dropped_call_frees_its_slot() {
     bench.run(bench.call("count_calls", "{}")).await;
     let control = Control::default();
     {
-        let mut running = std::pin::pin!(bench.executor.execute(bench.call("wait_for_cancel", "{}"), control.clone()));
+        let mut running =
+            std::pin::pin!(bench.executor.execute(bench.call("wait_for_cancel", "{}"), control.clone()));
         while control.take_progress().is_none() {
             tokio::select! {
                 biased;
@@ -183,13 +195,19 @@ async fn a_dropped_call_frees_its_slot() {
 async fn a_plugin_that_is_not_there_or_not_what_it_was_is_unavailable() {
     let bench = Bench::new(1);
     let missing = StepCall { digest: Digest::of(b"nothing"), ..bench.call("echo", "{}") };
-    assert_eq!(failure(&bench.run(missing).await), (FailureClass::PluginUnavailable, "plugin_missing".to_owned()));
+    assert_eq!(
+        failure(&bench.run(missing).await),
+        (FailureClass::PluginUnavailable, "plugin_missing".to_owned())
+    );
     let unknown = bench.run(bench.call("no_such_handler", "{}")).await;
     assert_eq!(failure(&unknown), (FailureClass::PluginUnavailable, "unknown_handler".to_owned()));
     let folder = PluginFolder::open(&bench.home.path().join("plugins")).unwrap();
     let module = folder.put(b"\0asm\x01\0\0\0").unwrap();
     let call = StepCall { digest: module, ..bench.call("echo", "{}") };
-    assert_eq!(failure(&bench.run(call).await), (FailureClass::PluginUnavailable, "plugin_invalid".to_owned()));
+    assert_eq!(
+        failure(&bench.run(call).await),
+        (FailureClass::PluginUnavailable, "plugin_invalid".to_owned())
+    );
 }
 
 fn compiled_file(home: &Path) -> PathBuf {
@@ -240,7 +258,12 @@ async fn what_is_no_plugin_is_refused_with_wanted_against_offered() {
     assert_eq!(empty.to_string(), "it does not export stepwright:step/handler@0.1.0; it exports nothing");
     let foreign = "(component (import \"acme:gpu/render@1.0.0\" (instance (export \"draw\" (func)))))";
     let message = refused(&sandbox, component(foreign)).await.to_string();
-    assert!(message.starts_with("it imports acme:gpu/render@1.0.0, which this host does not offer; offered are stepwright:step"), "{message}");
+    assert!(
+        message.starts_with(
+            "it imports acme:gpu/render@1.0.0, which this host does not offer; offered are stepwright:step"
+        ),
+        "{message}"
+    );
     let wrong = "(component (instance $i) (export \"stepwright:step/handler@0.1.0\" (instance $i)))";
     let message = refused(&sandbox, component(wrong)).await.to_string();
     assert!(message.starts_with("its interface has the right names and other types"), "{message}");

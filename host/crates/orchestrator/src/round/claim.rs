@@ -75,7 +75,10 @@ impl Work<'_> {
         tasks.dedup();
         parents.sort_unstable();
         parents.dedup();
-        let inputs = self.tx.inputs(&tasks).await?.into_iter().map(|input| (input.task, input)).collect();
+        let mut inputs: HashMap<TaskId, TaskInput> = HashMap::with_capacity(tasks.len());
+        inputs.extend(tasks.iter().filter_map(|task| Some((*task, self.inputs.remove(task)?))));
+        tasks.retain(|task| !inputs.contains_key(task));
+        inputs.extend(self.tx.inputs(&tasks).await?.into_iter().map(|input| (input.task, input)));
         let outputs = self.tx.outputs(&parents).await?.into_iter().collect();
         Ok(Materials { plans, inputs, outputs })
     }

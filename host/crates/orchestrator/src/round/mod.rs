@@ -16,7 +16,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use stepwright_store::{
-    BatchEnd, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, WorkerState,
+    BatchEnd, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, TaskInput, WorkerState,
 };
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Batch, BatchCompletion, Hello, StepOutcome};
@@ -84,9 +84,9 @@ impl RoundInput {
         told && !can_claim && !self.look.timers && !self.look.cancelled && !self.look.expired
     }
 
-    /// A completion only closes the books of its batch, and nobody waits for that: it rides along with the next round, unless
-    /// none comes.
-    fn completions_are_due(&self) -> bool {
+    /// A completion only closes the books of its batch, and nobody waits for that: many are reconciled together, at the next
+    /// tick at the latest.
+    pub(crate) fn completions_are_due(&self) -> bool {
         !self.completions.is_empty() && (self.look.completions || self.completions.len() >= COMPLETIONS_MAX)
     }
 }
@@ -187,6 +187,8 @@ struct Work<'a> {
     finished: Vec<(StepId, Vec<StepId>)>,
     /// Tasks that may have settled.
     touched: BTreeSet<TaskId>,
+    /// What the tasks that this round created were started with: their first steps need not read it again.
+    inputs: HashMap<TaskId, TaskInput>,
     /// Steps became claimable in this round.
     ready: bool,
     reported: Vec<(AttemptKey, Digest)>,
@@ -211,6 +213,7 @@ impl Runner {
             parents_finished: HashMap::new(),
             finished: Vec::new(),
             touched: BTreeSet::new(),
+            inputs: HashMap::new(),
             ready: false,
             reported: Vec::new(),
             waiting: Vec::new(),
@@ -274,7 +277,12 @@ impl Work<'_> {
         }
         // However many asked, it is one creation; each gets its own share of the answer.
         let all: Vec<NewTask> = starts.iter().flatten().cloned().collect();
-        let mut created = self.tx.create(&all, self.now).await?.into_iter();
+        let created = self.tx.create(&all, self.now).await?;
+        for (new, created) in all.into_iter().zip(&created).filter(|(_, created)| !created.existing) {
+            let input = TaskInput { task: created.task, context: new.context, tags: new.tags };
+            self.inputs.insert(created.task, input);
+        }
+        let mut created = created.into_iter();
         self.out.created = starts.iter().map(|tasks| created.by_ref().take(tasks.len()).collect()).collect();
         self.ready = true;
         Ok(())
