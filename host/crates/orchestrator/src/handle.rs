@@ -15,13 +15,19 @@ pub(crate) const COMMANDS_MAX: usize = 1_024;
 pub(crate) enum Command {
     Wake,
     Start(Vec<NewTask>, StartReply),
-    Settled(TaskId, oneshot::Sender<TaskState>),
+    Settled(TaskId, Waiter),
 }
 
 /// Whoever asked for tasks: told when they exist, and if wanted when the first of them has settled.
 pub(crate) struct StartReply {
     pub(crate) created: oneshot::Sender<Result<Vec<Created>, HandleError>>,
     pub(crate) settled: Option<oneshot::Sender<TaskState>>,
+}
+
+/// Whoever waits for a task: told once the pump knows of it, and when the task has settled.
+pub(crate) struct Waiter {
+    pub(crate) noted: oneshot::Sender<()>,
+    pub(crate) settled: oneshot::Sender<TaskState>,
 }
 
 /// Why the orchestrator did not do what was asked.
@@ -80,9 +86,13 @@ impl OrchestratorHandle {
 
     /// Waits until the task is settled, and says how.
     pub async fn settled(&self, task: TaskId) -> Result<TaskState, HandleError> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Settled(task, reply)).await.map_err(|_| HandleError::Stopped)?;
-        // Asked for after the pump was told to report: a change between the two is seen by one of them.
+        let (settled, answer) = oneshot::channel();
+        let (noted, known) = oneshot::channel();
+        let waiter = Waiter { noted, settled };
+        self.commands.send(Command::Settled(task, waiter)).await.map_err(|_| HandleError::Stopped)?;
+        // Only once the pump has noted it is the state read: whatever changes afterwards is reported. A round that commits
+        // between the two would otherwise be seen by neither.
+        known.await.map_err(|_| HandleError::Stopped)?;
         let states = self.store.task_states(&[task]).await?;
         let (_, state) = states.first().ok_or(HandleError::NoTask(task))?;
         if state.is_settled() {

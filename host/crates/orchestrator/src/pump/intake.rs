@@ -121,7 +121,11 @@ impl Orchestrator {
                 self.gathered.starts.push(tasks);
                 self.replies.push(reply);
             }
-            Command::Settled(task, reply) => self.waiters.entry(task).or_default().push(reply),
+            Command::Settled(task, waiter) => {
+                self.waiters.entry(task).or_default().push(waiter.settled);
+                // Whoever asked may have stopped waiting already.
+                let _ = waiter.noted.send(());
+            }
         }
     }
 }
