@@ -15,9 +15,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  demo [--orders N] [--seed N] [--keep]   build everything and fulfil orders with two worker processes (default 1000)
+  demo [--orders N] [--seed N]            build everything and fulfil orders with two worker processes (default 1000)
   test [--fast]                           everything that must pass; --fast leaves out clippy and the documentation
-  bench [WORKLOAD…] [--micro]             the figures of docs/benchmarks.md, in release mode
+  bench [W1…W4] [--in-flight N] [--micro] the figures of docs/benchmarks.md, in release mode
   tidy                                    only the checks of the repository itself
   sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
   plugins                                 build the example plugins and the hostile guests
