@@ -1,5 +1,12 @@
 //! Real components in the real sandbox: what arrives, what is limited, what is kept, and what is refused.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a wrong sandbox is a failed test"
+)]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
