@@ -145,7 +145,7 @@ pub use stepwright_sdk_macros::handler;
 /// }
 /// ```
 ///
-/// It defines a public type `Plugin` for [`testing`](crate::testing). Two handlers of one name do not compile.
+/// It defines a public type `Plugin` for [`testing`]. Two handlers of one name do not compile.
 pub use stepwright_sdk_macros::plugin;
 
 pub use schemars;
