@@ -41,9 +41,9 @@ pub(crate) struct GlobalFlags {
     /// Where the database and the plugins are
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// The database file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) db: Option<PathBuf>,
+    /// The database: a SQLite file, or postgres://user:password@host:5432/database
+    #[arg(long, global = true, value_name = "FILE|URL")]
+    pub(crate) db: Option<String>,
     /// Where the sockets are
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
@@ -115,9 +115,9 @@ pub(crate) struct DevFlags {
 pub(crate) struct WorkFlags {
     #[command(flatten)]
     pub(crate) common: DevFlags,
-    /// Reach the orchestrator through this gate instead of the run directory
-    #[arg(long, value_name = "HOST:PORT")]
-    pub(crate) gate: Option<String>,
+    /// Work for this orchestrator instead of the run directory's: a gate or a socket; may be given several times
+    #[arg(long = "orchestrator", value_name = "HOST:PORT|SOCKET", value_delimiter = ',')]
+    pub(crate) orchestrators: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]

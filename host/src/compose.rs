@@ -5,14 +5,16 @@ use std::sync::Arc;
 use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
-use stepwright_store_sqlite::{OrchestratorLock, SqliteOptions};
+use stepwright_store_sqlite::OrchestratorLock;
 use stepwright_transport::gate::{Gate, GateOptions, Token, Tunnel, TunnelOptions};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
 use stepwright_transport::zmq::{self, BindOptions, ConnectOptions};
 use stepwright_worker::Worker;
 
-use crate::clock::random;
+use crate::clock::{incarnation, random};
+use crate::config::Endpoint;
 use crate::context::Context;
+use crate::database::Opened;
 use crate::error::CliError;
 
 /// An orchestrator that is about to run, with the lock that keeps others from its database.
@@ -24,14 +26,15 @@ pub(crate) struct Orchestration {
     pub(crate) lock: OrchestratorLock,
 }
 
-/// Opens the database, makes sure that nobody else orchestrates it, and sets an orchestrator before a port.
+/// Opens the database, makes sure that nobody else orchestrates it if it is a file, and sets an orchestrator before a port.
 pub(crate) async fn orchestration(
     context: &Context,
     incarnation: &str,
     port: impl AsyncFnOnce() -> Result<Box<dyn OrchestratorPort>, CliError>,
 ) -> Result<Orchestration, CliError> {
-    let store: Arc<dyn Store> = Arc::new(context.sqlite(SqliteOptions::default()).await?);
-    let lock = OrchestratorLock::take(&context.config.database)?;
+    let opened = Opened::current(context).await?;
+    let lock = opened.lock(context)?;
+    let store = opened.store();
     let options = context.config.orchestrator(incarnation);
     let (orchestrator, handle) =
         Orchestrator::new(options, Arc::clone(&store), port().await?, context.clock.clone(), random());
@@ -65,48 +68,77 @@ pub(crate) async fn gate(context: &Context, incarnation: &str) -> Result<Option<
     Ok(Some(Gate::bind(options).await?))
 }
 
-/// A worker's connection, and the tunnel that it goes through if the orchestrator is elsewhere.
-pub(crate) fn worker_port(
-    context: &Context,
-    incarnation: &str,
-) -> Result<(Box<dyn WorkerPort>, Option<Tunnel>), CliError> {
-    let config = &context.config;
-    let (path, tunnel) = match &config.worker_gate {
-        None => (config.socket(), None),
-        Some(gate) => {
-            let path = config.run_dir.join(format!("tunnel-{}.sock", std::process::id()));
-            let options = TunnelOptions {
-                gate: gate.clone(),
-                token: Token::read(&config.gate_token_file)?,
-                path: path.clone(),
-                message_bytes_max: config.message_bytes_max,
-            };
-            (path, Some(Tunnel::bind(options)?))
-        }
-    };
-    let options = ConnectOptions {
-        path,
-        incarnation: incarnation.to_owned(),
-        message_bytes_max: config.message_bytes_max,
-    };
-    Ok((Box::new(zmq::connect(options)?), tunnel))
+/// A worker's links: one for each orchestrator, and the tunnels that lead to those that are elsewhere.
+pub(crate) struct Links {
+    /// One worker for each orchestrator. They share the slots and the sandbox of this process.
+    pub(crate) workers: Vec<Worker>,
+    /// What the workers connect through.
+    pub(crate) tunnels: Vec<Tunnel>,
 }
 
-/// A worker that runs WebAssembly components.
+/// Workers that run WebAssembly components, one for each orchestrator that the settings name.
+///
+/// Each has its own incarnation and its share of the slots, and turns to the next orchestrator while its own is away: so every
+/// lease has exactly one orchestrator that speaks for it, and what was not acknowledged goes to whoever answers.
+pub(crate) fn links(context: &Context) -> Result<Links, CliError> {
+    let config = &context.config;
+    let mut sockets = Vec::new();
+    let mut tunnels = Vec::new();
+    for (number, endpoint) in config.worker_orchestrators.iter().enumerate() {
+        sockets.push(match endpoint {
+            Endpoint::Socket(path) => path.clone(),
+            Endpoint::Gate(gate) => {
+                let path = config.run_dir.join(format!("tunnel-{}-{number}.sock", std::process::id()));
+                let options = TunnelOptions {
+                    gate: gate.clone(),
+                    token: Token::read(&config.gate_token_file)?,
+                    path: path.clone(),
+                    message_bytes_max: config.message_bytes_max,
+                };
+                tunnels.push(Tunnel::bind(options)?);
+                path
+            }
+        });
+    }
+    let slots = config.worker("").slots;
+    let executor = executor(context, slots)?;
+    // More links than slots would run more steps at once than the machine was said to have room for.
+    let links = sockets.len().min(usize::try_from(slots).unwrap_or(usize::MAX)).max(1);
+    let mut workers = Vec::with_capacity(links);
+    for number in 0..links {
+        let incarnation = incarnation()?;
+        let mut paths = sockets.clone();
+        paths.rotate_left(number);
+        let options = ConnectOptions {
+            paths,
+            incarnation: incarnation.clone(),
+            message_bytes_max: config.message_bytes_max,
+        };
+        let port: Box<dyn WorkerPort> = Box::new(zmq::connect(options)?);
+        let share = config.worker(&incarnation).share(number, links);
+        workers.push(Worker::new(port, Arc::clone(&executor), context.clock.clone(), share));
+    }
+    Ok(Links { workers, tunnels })
+}
+
+/// A worker in the same process as its orchestrator.
 pub(crate) fn worker(
     context: &Context,
     incarnation: &str,
     port: Box<dyn WorkerPort>,
 ) -> Result<Worker, CliError> {
     let options = context.config.worker(incarnation);
-    let sandbox = sandbox(context, options.slots)?;
+    let executor = executor(context, options.slots)?;
+    Ok(Worker::new(port, executor, context.clock.clone(), options))
+}
+
+fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
+    let sandbox = sandbox(context, slots)?;
     let path = context.config.compiled_dir();
     let compiled = CompiledFolder::open(&path, context.config.compiled_bytes_max).map_err(|error| {
         CliError::new(format!("failed to open the directory of compiled plugins {}: {error}", path.display()))
     })?;
-    let executor: Arc<dyn Executor> =
-        Arc::new(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone()));
-    Ok(Worker::new(port, executor, context.clock.clone(), options))
+    Ok(Arc::new(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())))
 }
 
 /// A sandbox with room for so many steps at once.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use stepwright_registry::PluginFolder;
 use stepwright_store::Store;
-use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
 use stepwright_workflow::{Clock as _, Timestamp};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
+use crate::database::Opened;
 use crate::error::CliError;
 use crate::wake;
 
@@ -26,17 +26,11 @@ pub(crate) struct Context {
 impl Context {
     /// Opens the database, with its directory and schema made if they are missing.
     pub(crate) async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
-        Ok(Arc::new(self.sqlite(SqliteOptions::default()).await?))
-    }
-
-    /// Opens the database as what it is.
-    pub(crate) async fn sqlite(&self, options: SqliteOptions) -> Result<SqliteStore, CliError> {
-        self.make_data_dir()?;
-        Ok(SqliteStore::open(&self.config.database, options).await?)
+        Ok(Opened::current(self).await?.store())
     }
 
     /// Makes the data directory; a database elsewhere must have its directory already.
-    fn make_data_dir(&self) -> Result<(), CliError> {
+    pub(crate) fn make_data_dir(&self) -> Result<(), CliError> {
         use std::os::unix::fs::DirBuilderExt as _;
         let path = &self.config.data_dir;
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -53,9 +47,13 @@ impl Context {
         })
     }
 
-    /// Tells an orchestrator with this run directory to look at the database now. If there is none, nothing happens.
-    pub(crate) fn wake(&self) {
+    /// Tells orchestrators to look at the database now: the one of this run directory, and those that listen at the database.
+    /// If there is none, nothing happens.
+    pub(crate) async fn wake(&self, store: &dyn Store) {
         wake::poke(&self.config.run_dir);
+        if let Err(error) = store.announce().await {
+            tracing::debug!(%error, "failed to wake the orchestrators; they look by themselves");
+        }
     }
 
     /// The present.

@@ -6,6 +6,7 @@ mod commands;
 mod compose;
 mod config;
 mod context;
+mod database;
 mod error;
 mod input;
 mod lifecycle;

@@ -62,6 +62,8 @@ CREATE TABLE workers (
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
     slots INTEGER NOT NULL,
+    -- The orchestrator that it is connected to, or was last: only that one speaks for it.
+    orchestrator TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('joined', 'left', 'lost')),
     lease_until INTEGER NOT NULL,
     joined_at INTEGER NOT NULL,

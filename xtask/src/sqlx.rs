@@ -1,14 +1,29 @@
 //! The committed descriptions of the checked queries: made anew from the migrations, or compared with them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
+
+use stepwright_postgres_harness::{Cluster, Durability};
 
 use crate::run::{Outcome, cargo, root, run};
 use crate::tidy::files;
 
-const PACKAGE: &str = "stepwright-store-sqlite";
-const MIGRATIONS: &str = "migrations/sqlite";
-const DESCRIPTIONS: &str = ".sqlx";
+/// A store whose queries are checked against its migrations.
+struct Engine {
+    name: &'static str,
+    package: &'static str,
+}
+
+const ENGINES: [Engine; 2] = [
+    Engine { name: "sqlite", package: "stepwright-store-sqlite" },
+    Engine { name: "postgres", package: "stepwright-store-postgres" },
+];
+
+impl Engine {
+    fn folder(&self) -> PathBuf {
+        root().join(format!("host/crates/store-{}", self.name))
+    }
+}
 
 pub(crate) fn sqlx(arguments: &[String]) -> Outcome {
     let check = match arguments {
@@ -17,13 +32,22 @@ pub(crate) fn sqlx(arguments: &[String]) -> Outcome {
         other => return Err(format!("unknown arguments {other:?}; known is --check")),
     };
     let work = root().join("target/sqlx");
-    let fresh = work.join("descriptions");
-    prepare_folder(&fresh).map_err(|error| format!("failed to make {}: {error}", fresh.display()))?;
-    let database = work.join("schema.db");
-    make_database(&database)?;
-    describe(&database, &fresh)?;
-    let committed = root().join(DESCRIPTIONS);
-    if check { compare(&fresh, &committed) } else { replace(&fresh, &committed) }
+    // It lives for as long as its queries are described.
+    let cluster = Cluster::start(Durability::None)?;
+    for engine in &ENGINES {
+        let fresh = work.join(engine.name);
+        prepare_folder(&fresh).map_err(|error| format!("failed to make {}: {error}", fresh.display()))?;
+        let url = match engine.name {
+            "sqlite" => empty_file(&work.join("schema.db")),
+            _ => cluster.url("postgres"),
+        };
+        let migrations = format!("migrations/{}", engine.name);
+        run(&mut cargo(["run", "--quiet", "--package", "xtask-schema", "--", &migrations, &url]))?;
+        describe(engine, &url, &fresh)?;
+        let committed = engine.folder().join(".sqlx");
+        if check { compare(&fresh, &committed)? } else { replace(&fresh, &committed)? }
+    }
+    Ok(())
 }
 
 fn prepare_folder(folder: &Path) -> io::Result<()> {
@@ -33,28 +57,28 @@ fn prepare_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }
 
-/// A database with the schema of the migrations and nothing in it.
-fn make_database(path: &Path) -> Outcome {
+/// The address of a database file that is not there yet.
+fn empty_file(path: &Path) -> String {
     for suffix in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
         let _ = fs::remove_file(file);
     }
-    run(cargo(["run", "--quiet", "--package", "xtask-schema", "--", MIGRATIONS]).arg(path))
+    format!("sqlite://{}", path.display())
 }
 
-#[allow(clippy::disallowed_methods, reason = "a file's own time is what must change")]
 /// The query macros write what they learn of each query, when they are expanded with a database at hand.
-fn describe(database: &Path, folder: &Path) -> Outcome {
-    // The crate must be expanded again even if nothing in it changed; its own target folder keeps the others' builds.
-    let source = root().join("host/crates/store-sqlite/src/lib.rs");
+#[allow(clippy::disallowed_methods, reason = "a file's own time is what must change")]
+fn describe(engine: &Engine, url: &str, folder: &Path) -> Outcome {
+    // The crate must be expanded again even if nothing in it changed.
+    let source = engine.folder().join("src/lib.rs");
     let touched = fs::File::options()
         .append(true)
         .open(&source)
         .and_then(|file| file.set_modified(std::time::SystemTime::now()));
     touched.map_err(|error| format!("failed to touch {}: {error}", source.display()))?;
-    run(cargo(["check", "--quiet", "--locked", "--package", PACKAGE])
-        .env("DATABASE_URL", format!("sqlite://{}", database.display()))
+    run(cargo(["check", "--quiet", "--locked", "--package", engine.package])
+        .env("DATABASE_URL", url)
         .env("SQLX_OFFLINE_DIR", folder)
         .env_remove("SQLX_OFFLINE"))
 }
@@ -70,8 +94,8 @@ fn compare(fresh: &Path, committed: &Path) -> Outcome {
         .find(|file| fs::read(fresh.join(file)).ok() != fs::read(committed.join(file)).ok());
     match stale {
         Some(file) => Err(format!(
-            "{DESCRIPTIONS}/{} is stale; run 'cargo xtask sqlx' and commit what changed",
-            file.display()
+            "{} is stale; run 'cargo xtask sqlx' and commit what changed",
+            committed.join(file).display()
         )),
         None => Ok(()),
     }

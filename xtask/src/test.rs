@@ -1,5 +1,7 @@
 //! Everything that must pass before a change lands.
 
+use stepwright_postgres_harness::{Cluster, Durability};
+
 use crate::run::{Outcome, cargo, run, section};
 use crate::{sqlx, tidy, tools};
 
@@ -9,7 +11,9 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         [flag] if flag == "--fast" => true,
         other => return Err(format!("unknown arguments {other:?}; known is --fast")),
     };
-    section("tools", || tools::wasm_target().and_then(|()| tools::nextest()))?;
+    section("tools", || {
+        tools::wasm_target().and_then(|()| tools::nextest()).and_then(|()| tools::postgres())
+    })?;
     section("repository checks", tidy::tidy)?;
     section("guests", || tools::build_plugins().and_then(|()| tools::test_plugins()))?;
     if !fast {
@@ -29,7 +33,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     }
     // The process tests start the binary itself, which a test build alone would not make.
     section("build", || run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins"])))?;
-    section("tests", || run(&mut cargo(["nextest", "run", "--locked", "--workspace"])))?;
+    section("tests", nextest)?;
     if !fast {
         section("documentation", || {
             run(cargo(["doc", "--quiet", "--locked", "--no-deps", "--workspace"])
@@ -38,4 +42,14 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         })?;
     }
     Ok(())
+}
+
+/// Every test, with one PostgreSQL for all of them rather than one for each.
+fn nextest() -> Outcome {
+    let mut command = cargo(["nextest", "run", "--locked", "--workspace"]);
+    if std::env::var_os("DATABASE_URL").is_some() {
+        return run(&mut command);
+    }
+    let cluster = Cluster::start(Durability::None)?;
+    run(command.env("DATABASE_URL", cluster.url("postgres")))
 }

@@ -21,7 +21,14 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         ],
     ),
     ("stepwright-store", &["sqlx", "sqlx-core", "tokio", "zeromq", "wasmtime"]),
-    ("stepwright-store-sqlite", &["zeromq", "wasmtime", "stepwright-orchestrator", "stepwright-transport"]),
+    (
+        "stepwright-store-sqlite",
+        &["sqlx-postgres", "zeromq", "wasmtime", "stepwright-orchestrator", "stepwright-transport"],
+    ),
+    (
+        "stepwright-store-postgres",
+        &["sqlx-sqlite", "zeromq", "wasmtime", "stepwright-orchestrator", "stepwright-transport"],
+    ),
     ("stepwright-transport", &["sqlx", "sqlx-core", "wasmtime", "stepwright-store", "stepwright-executor"]),
     (
         "stepwright-orchestrator",
@@ -31,6 +38,7 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
             "wasmtime",
             "clap",
             "stepwright-store-sqlite",
+            "stepwright-store-postgres",
             "stepwright-executor",
             "stepwright-worker",
         ],

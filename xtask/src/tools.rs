@@ -36,6 +36,23 @@ pub(crate) fn nextest() -> Outcome {
     run(&mut cargo(["install", "--locked", "cargo-nextest"]))
 }
 
+/// Makes sure that the tests find a PostgreSQL: a server that they are told of, or the programs to make one.
+pub(crate) fn postgres() -> Outcome {
+    if std::env::var_os("DATABASE_URL").is_some() || stepwright_postgres_harness::programs().is_ok() {
+        return Ok(());
+    }
+    if works(Command::new("apt-get").arg("--version"))
+        && read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+    {
+        eprintln!("PostgreSQL is not installed; installing it");
+        run(Command::new("apt-get").args(["update", "--quiet"]))?;
+        run(Command::new("apt-get")
+            .args(["install", "--yes", "--quiet", "--no-install-recommends", "postgresql"])
+            .env("DEBIAN_FRONTEND", "noninteractive"))?;
+    }
+    stepwright_postgres_harness::programs().map(|_| ())
+}
+
 /// Builds every guest: the example plugins and the hostile fixtures.
 pub(crate) fn build_plugins() -> Outcome {
     run(&mut cargo([

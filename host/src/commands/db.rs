@@ -1,11 +1,11 @@
 //! `db migrate` and `db status`.
 
 use serde_json::json;
-use stepwright_store::Store as _;
-use stepwright_store_sqlite::{SchemaStatus, SqliteOptions};
+use stepwright_store::schema::SchemaStatus;
 
 use crate::cli::DbCommand;
 use crate::context::Context;
+use crate::database::{Opened, missing_file};
 use crate::error::{CliError, Exit};
 
 /// Runs one of them.
@@ -17,26 +17,27 @@ pub(super) async fn run(command: &DbCommand, context: &Context) -> Result<Exit, 
 }
 
 async fn migrate(context: &Context) -> Result<Exit, CliError> {
-    let store = context.sqlite(SqliteOptions::default()).await?;
-    let status = store.schema_status().await?;
-    store.close().await;
+    let opened = Opened::current(context).await?;
+    let status = opened.schema_status().await?;
+    opened.store().close().await;
     let last = status.migrations.last().map_or(0, |migration| migration.version);
     if context.json {
         println!("{}", json!({ "version": last, "current": status.is_current() }));
     } else {
-        println!("{} is at version {last}", context.config.database.display());
+        println!("{} is at version {last}", context.config.database);
     }
     Ok(Exit::Good)
 }
 
 async fn status(context: &Context) -> Result<Exit, CliError> {
-    let path = &context.config.database;
-    if !path.exists() {
+    let database = &context.config.database;
+    if let Some(path) = missing_file(database) {
         let message = format!("there is no database {}; 'stepwright db migrate' makes one", path.display());
         return Err(CliError::new(message));
     }
-    let store = context.sqlite(SqliteOptions { check: false, ..SqliteOptions::default() }).await?;
-    let status = store.schema_status().await?;
+    let opened = Opened::unchecked(context).await?;
+    let status = opened.schema_status().await?;
+    let store = opened.store();
     let counts = if status.is_current() { store.task_counts().await? } else { Vec::new() };
     store.close().await;
     if context.json {
@@ -44,7 +45,7 @@ async fn status(context: &Context) -> Result<Exit, CliError> {
             counts.iter().map(|(state, count)| (state.to_string(), json!(count))).collect();
         println!(
             "{}",
-            json!({ "database": path, "schema": status, "current": status.is_current(), "tasks": tasks })
+            json!({ "database": database.to_string(), "schema": status, "current": status.is_current(), "tasks": tasks })
         );
     } else {
         print(&status);
@@ -62,5 +63,8 @@ fn print(status: &SchemaStatus) {
     }
     for version in &status.unknown {
         println!("{version:>10} unknown: made by a newer stepwright");
+    }
+    for version in &status.changed {
+        println!("{version:>10} changed since it was applied: made by another stepwright");
     }
 }

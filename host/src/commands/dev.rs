@@ -25,10 +25,14 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
 
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     let mut serving = JoinSet::new();
+    let announced = store.clone();
     serving.spawn(async move { match stopping.watch().await {} });
     serving.spawn(async move {
         loop {
-            wake.woken().await;
+            tokio::select! {
+                () = wake.woken() => {}
+                () = announced.announced() => {}
+            }
             handle.wake();
         }
     });
@@ -49,9 +53,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
 }
 
 fn ready(context: &Context) {
-    let database = context.config.database.display();
+    let database = &context.config.database;
     if context.json {
-        println!("{}", json!({ "ready": "dev", "database": context.config.database }));
+        println!("{}", json!({ "ready": "dev", "database": database.to_string() }));
         return;
     }
     println!("dev ready: database {database}");

@@ -27,10 +27,14 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     // What serves the orchestrator ends after it, not with it.
     let beside = CancellationToken::new();
     let mut serving = JoinSet::new();
+    let announced = store.clone();
     serving.spawn(async move { match stopping.watch().await {} });
     serving.spawn(async move {
         loop {
-            wake.woken().await;
+            tokio::select! {
+                () = wake.woken() => {}
+                () = announced.announced() => {}
+            }
             handle.wake();
         }
     });
@@ -64,6 +68,6 @@ fn ready(context: &Context, gate: Option<String>) {
         println!("{}", json!({ "ready": "orchestrator", "socket": socket, "gate": gate }));
     } else {
         let gate = gate.map(|gate| format!(" and tcp://{gate}")).unwrap_or_default();
-        println!("orchestrator ready: {socket}{gate}, database {}", context.config.database.display());
+        println!("orchestrator ready: {socket}{gate}, database {}", context.config.database);
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::ConfigCommand;
-use crate::config::{Layers, SETTINGS};
+use crate::config::{Layers, SETTINGS, without_password};
 use crate::error::Exit;
 
 /// Runs one of them.
@@ -21,7 +21,10 @@ pub(super) fn run(command: &ConfigCommand, layers: &Layers, as_json: bool) -> Ex
 fn as_object(layers: &Layers) -> Value {
     let settings = SETTINGS.iter().filter_map(|setting| {
         let (value, origin) = layers.values.get(setting.key)?;
-        Some((setting.key.to_owned(), json!({ "value": value, "origin": origin, "help": setting.help })))
+        Some((
+            setting.key.to_owned(),
+            json!({ "value": without_password(setting.kind, value), "origin": origin, "help": setting.help }),
+        ))
     });
     Value::Object(settings.collect::<Map<_, _>>())
 }
@@ -30,7 +33,8 @@ fn show(layers: &Layers) {
     let widest = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     for setting in SETTINGS {
         if let Some((value, origin)) = layers.values.get(setting.key) {
-            let shown = if value.is_empty() { "(none)" } else { value };
+            let value = without_password(setting.kind, value);
+            let shown = if value.is_empty() { "(none)" } else { &value };
             println!("{:widest$}  {shown:<20}  {}", setting.key, origin.place);
         }
     }

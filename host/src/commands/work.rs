@@ -1,11 +1,11 @@
 //! `work`: a worker until a signal comes.
 
 use serde_json::json;
+use stepwright_worker::{WorkerEnd, WorkerError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::incarnation;
-use crate::compose;
+use crate::compose::{self, Links};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
@@ -13,31 +13,49 @@ use crate::lifecycle::Stopping;
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let stopping = Stopping::listen()?;
-    let incarnation = incarnation()?;
-    let (port, tunnel) = compose::worker_port(context, &incarnation)?;
-    let worker = compose::worker(context, &incarnation, port)?;
+    let Links { workers, tunnels } = compose::links(context)?;
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     let beside = CancellationToken::new();
     let mut serving = JoinSet::new();
     serving.spawn(async move { match stopping.watch().await {} });
-    if let Some(tunnel) = tunnel {
+    for tunnel in tunnels {
         serving.spawn(tunnel.run(beside.clone()));
     }
-    let options = context.config.worker(&incarnation);
-    if context.json {
-        println!("{}", json!({ "ready": "worker", "name": options.name, "slots": options.slots }));
-    } else {
-        println!("worker ready: {} with {} slots", options.name, options.slots);
+    ready(context, workers.len());
+    let mut links = JoinSet::new();
+    for worker in workers {
+        links.spawn(worker.run(drain.clone(), abort.clone()));
     }
-    let end = worker.run(drain, abort).await;
+    let mut ends = Vec::new();
+    while let Some(end) = links.join_next().await {
+        // One that cannot go on takes the others along: a worker that is half broken is hard to notice.
+        drain.cancel();
+        ends.push(end.map_err(|error| CliError::new(format!("a part of the worker stopped: {error}")))?);
+    }
     beside.cancel();
     serving.shutdown().await;
-    let end = end?;
-    tracing::info!(
-        reason = end.reason,
-        steps = end.steps_ended,
-        given_up = end.steps_given_up,
-        "worker stopped"
-    );
-    Ok(if end.aborted { Exit::Failed } else { Exit::Good })
+    finish(ends)
+}
+
+fn ready(context: &Context, links: usize) {
+    let options = context.config.worker("");
+    if context.json {
+        println!(
+            "{}",
+            json!({ "ready": "worker", "name": options.name, "slots": options.slots, "orchestrators": links })
+        );
+    } else {
+        let of = if links == 1 { String::new() } else { format!(", for {links} orchestrators") };
+        println!("worker ready: {} with {} slots{of}", options.name, options.slots);
+    }
+}
+
+/// The first error, or else how it all ended.
+fn finish(ends: Vec<Result<WorkerEnd, WorkerError>>) -> Result<Exit, CliError> {
+    let ends = ends.into_iter().collect::<Result<Vec<WorkerEnd>, WorkerError>>()?;
+    let steps: u64 = ends.iter().map(|end| end.steps_ended).sum();
+    let given_up: usize = ends.iter().map(|end| end.steps_given_up).sum();
+    let reason = ends.first().map(|end| end.reason.clone()).unwrap_or_default();
+    tracing::info!(reason, steps, given_up, "worker stopped");
+    Ok(if ends.iter().any(|end| end.aborted) { Exit::Failed } else { Exit::Good })
 }

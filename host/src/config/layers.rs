@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{SETTINGS, find, variable};
+use super::settings::{Kind, SETTINGS, find, variable};
 use super::{CommandFlags, ConfigProblem};
 use crate::cli::GlobalFlags;
 use crate::error::CliError;
@@ -122,14 +122,19 @@ impl Layers {
         let shown = |path: &std::path::PathBuf| path.to_string_lossy().into_owned();
         let given = [
             ("data_dir", "--data-dir", global.data_dir.as_ref().map(shown)),
-            ("store.path", "--db", global.db.as_ref().map(shown)),
+            ("store.path", "--db", global.db.clone().filter(|db| !is_url(db))),
+            ("store.url", "--db", global.db.clone().filter(|db| is_url(db))),
             ("run_dir", "--run-dir", global.run_dir.as_ref().map(shown)),
             ("environment", "--environment", global.environment.clone()),
             ("log.level", "--log-level", global.log_level.clone()),
             ("gate.listen", "--gate-listen", flags.orchestrate.gate_listen.clone()),
             ("worker.name", "--name", flags.work.common.name.clone()),
             ("worker.slots", "--slots", flags.work.common.slots.map(|slots| slots.to_string())),
-            ("worker.gate", "--gate", flags.work.gate.clone()),
+            (
+                "worker.orchestrators",
+                "--orchestrator",
+                Some(flags.work.orchestrators.join(",")).filter(|list| !list.is_empty()),
+            ),
         ];
         for (key, flag, value) in given {
             if let Some(value) = value {
@@ -144,6 +149,20 @@ impl Layers {
                 None => self.problem("--set".to_owned(), pair, "expected KEY=VALUE".to_owned()),
             }
         }
+    }
+}
+
+/// Whether a database is named by an address rather than a path.
+fn is_url(database: &str) -> bool {
+    database.starts_with("postgres://") || database.starts_with("postgresql://")
+}
+
+/// A value as it may be shown: an address without its password.
+pub(crate) fn without_password(kind: Kind, value: &str) -> String {
+    let (Kind::Url, Some((scheme, rest))) = (kind, value.split_once("://")) else { return value.to_owned() };
+    match rest.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
+        Some((Some((user, _)), host)) => format!("{scheme}://{user}:***@{host}"),
+        _ => value.to_owned(),
     }
 }
 
@@ -211,6 +230,22 @@ mod tests {
             problems("environment = true"),
             ["s.toml:1:1: environment: expected a text or a whole number"]
         );
+    }
+
+    #[test]
+    fn a_database_is_a_path_or_an_address() {
+        let key = |db: &str| {
+            let mut layers = Layers::new();
+            let global = GlobalFlags { db: Some(db.to_owned()), ..GlobalFlags::default() };
+            layers.flags(&global, &CommandFlags::default());
+            ["store.path", "store.url"].map(|key| layers.values[key].0.clone())
+        };
+        assert_eq!(key("/tmp/a.db"), ["/tmp/a.db", ""]);
+        assert_eq!(key("postgres://h/d"), ["", "postgres://h/d"]);
+        let shown = |url| without_password(Kind::Url, url);
+        assert_eq!(shown("postgres://ann:s@cret@h:5432/d"), "postgres://ann:***@h:5432/d");
+        assert_eq!(shown("postgres://ann@h/d"), "postgres://ann@h/d");
+        assert_eq!(problems("[store]\nurl = 'mysql://h/d'\n").len(), 1);
     }
 
     #[test]

@@ -7,9 +7,9 @@ mod layers;
 mod settings;
 mod typed;
 
-pub(crate) use layers::Layers;
+pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;
-pub(crate) use typed::Config;
+pub(crate) use typed::{Config, Database, Endpoint};
 
 use crate::cli::{GlobalFlags, OrchestrateFlags, WorkFlags};
 use crate::error::CliError;

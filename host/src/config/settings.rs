@@ -7,6 +7,8 @@ pub(crate) enum Kind {
     Text,
     /// A path.
     Path,
+    /// An address that may hold a password, which is never shown.
+    Url,
     /// A duration such as `250ms` or `5s`.
     Duration,
     /// A size such as `64MiB`.
@@ -44,6 +46,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("environment", Kind::Text, "development", "Which template overrides apply."),
     setting("threads", Kind::Number(0, 1_024), "0", "Threads that run tasks; 0 means one for each CPU."),
     setting("store.path", Kind::Path, "", "The SQLite file. Default: 'stepwright.db' in the data directory."),
+    setting(
+        "store.url",
+        Kind::Url,
+        "",
+        "A PostgreSQL database instead, as postgres://user:password@host:5432/database. Default: the SQLite file.",
+    ),
     setting(
         "log.level",
         Kind::Text,
@@ -115,10 +123,10 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("worker.credit_bytes", Kind::Size, "64MiB", "Payload bytes held."),
     setting("worker.drain", Kind::Duration, "20s", "How long steps may go on after SIGTERM."),
     setting(
-        "worker.gate",
+        "worker.orchestrators",
         Kind::Text,
         "",
-        "The gate to connect through, as host:port. Default: the run directory's socket.",
+        "Orchestrators to work for, separated by commas: gates as host:port, sockets as paths. Default: the run directory's socket.",
     ),
     setting(
         "sandbox.memory",

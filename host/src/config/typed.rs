@@ -1,7 +1,7 @@
 //! Settings as the parts take them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use stepwright_executor::EngineOptions;
@@ -10,9 +10,40 @@ use stepwright_worker::WorkerOptions;
 use stepwright_workflow::batch::BatchLimits;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
-use super::layers::Layers;
+use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
 use crate::cli::LogFormat;
+
+/// The orchestrator's socket in the run directory.
+const SOCKET: &str = "orchestrator.sock";
+
+/// Where the truth is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Database {
+    /// A SQLite file.
+    File(PathBuf),
+    /// A PostgreSQL database's address, with its password.
+    Server(String),
+}
+
+impl std::fmt::Display for Database {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Server(url) => f.write_str(&without_password(Kind::Url, url)),
+        }
+    }
+}
+
+/// Where an orchestrator is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    /// A gate, as `host:port`.
+    Gate(String),
+    /// A socket on this machine.
+    Socket(PathBuf),
+}
 
 /// Typed settings.
 #[derive(Debug, Clone)]
@@ -21,8 +52,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Where the sockets are.
     pub(crate) run_dir: PathBuf,
-    /// The database file.
-    pub(crate) database: PathBuf,
+    /// Where the truth is kept.
+    pub(crate) database: Database,
     /// Which template overrides apply.
     pub(crate) environment: String,
     /// Threads; 0 means one for each CPU.
@@ -37,8 +68,8 @@ pub(crate) struct Config {
     pub(crate) gate_token_file: PathBuf,
     /// Connections through the gate.
     pub(crate) gate_connections_max: usize,
-    /// The gate that a worker goes through.
-    pub(crate) worker_gate: Option<String>,
+    /// The orchestrators that a worker works for; at least one.
+    pub(crate) worker_orchestrators: Vec<Endpoint>,
     /// The largest message.
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
@@ -58,11 +89,12 @@ impl Config {
             if text.is_empty() { data_dir.join(name) } else { PathBuf::from(text) }
         };
         let run_dir = below(read.text("run_dir"), "run");
-        let database = below(read.text("store.path"), "stepwright.db");
+        let file = below(read.text("store.path"), "stepwright.db");
+        let url = read.text("store.url");
+        let database = if url.is_empty() { Database::File(file) } else { Database::Server(url) };
         let gate_token_file = below(read.text("gate.token_file"), "gate.token");
         let engine = read.engine();
         Self {
-            run_dir,
             database,
             gate_token_file,
             environment: read.text("environment"),
@@ -75,13 +107,14 @@ impl Config {
             },
             gate_listen: read.address("gate.listen"),
             gate_connections_max: read.count("gate.connections_max"),
-            worker_gate: Some(read.text("worker.gate")).filter(|gate| !gate.is_empty()),
+            worker_orchestrators: read.endpoints("worker.orchestrators", &run_dir.join(SOCKET)),
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
             orchestrator: read.orchestrator(),
             worker: read.worker(),
             engine,
             data_dir,
+            run_dir,
         }
     }
 
@@ -97,7 +130,7 @@ impl Config {
 
     /// The orchestrator's socket.
     pub(crate) fn socket(&self) -> PathBuf {
-        self.run_dir.join("orchestrator.sock")
+        self.run_dir.join(SOCKET)
     }
 
     /// For an orchestrator that starts now.
@@ -173,6 +206,32 @@ impl Reader<'_> {
         parsed.ok()
     }
 
+    /// A list of gates and sockets, or the one socket that is meant where there is none.
+    fn endpoints(&mut self, key: &'static str, usual: &Path) -> Vec<Endpoint> {
+        let text = self.text(key);
+        let mut endpoints = Vec::new();
+        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            let port =
+                entry.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+            if entry.contains('/') {
+                endpoints.push(Endpoint::Socket(PathBuf::from(entry)));
+            } else if port.is_some_and(|(host, port)| !host.is_empty() && port > 0) {
+                endpoints.push(Endpoint::Gate(entry.to_owned()));
+            } else {
+                let place =
+                    self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
+                let problem = format!(
+                    "'{entry}' is neither a gate nor a socket; write for instance 10.0.0.1:5555 or /run/stepwright/{SOCKET}"
+                );
+                self.0.problem(place, key, problem);
+            }
+        }
+        if endpoints.is_empty() {
+            endpoints.push(Endpoint::Socket(usual.to_path_buf()));
+        }
+        endpoints
+    }
+
     fn orchestrator(&mut self) -> OrchestratorOptions {
         OrchestratorOptions {
             incarnation: String::new(),
@@ -223,6 +282,15 @@ impl Reader<'_> {
 fn fits(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::Path => Ok(()),
+        Kind::Url
+            if value.is_empty() || value.starts_with("postgres://") || value.starts_with("postgresql://") =>
+        {
+            Ok(())
+        }
+        Kind::Url => Err(format!(
+            "'{}' is no address of PostgreSQL; write postgres://user:password@host:5432/database",
+            without_password(kind, value)
+        )),
         Kind::Duration => duration_ms(value).and_then(|ms| above_zero(ms, value)),
         Kind::Size => size_bytes(value).and_then(|bytes| above_zero(bytes, value)),
         Kind::Number(least, most) => match value.parse::<u64>() {

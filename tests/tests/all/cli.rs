@@ -263,7 +263,7 @@ fn a_worker_elsewhere_comes_in_through_the_gate() {
     let free =
         TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
     let orchestrator = deployment.start(&["orchestrate", "--gate-listen", &free]);
-    let worker = deployment.start(&["work", "--gate", &free, "--name", "far"]);
+    let worker = deployment.start(&["work", "--orchestrator", &free, "--name", "far"]);
     deployment.succeed(&["plugin", "add", &plugin("shapes")]);
     deployment.succeed(&["template", "add", &template("linear_4")]);
     let run = ["task", "run", "shapes/linear_4", "--json-input", "{\"n\":4}", "--wait", "--timeout", "60s"];

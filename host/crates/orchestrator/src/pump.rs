@@ -39,6 +39,9 @@ pub enum OrchestratorError {
     PortClosed,
 }
 
+/// Between two calls to other orchestrators that there is more to do than our workers have room for.
+const ANNOUNCE_PAUSE: Duration = Duration::from_millis(250);
+
 type RoundDone = (Runner, Box<RoundInput>, Vec<StartReply>, Result<RoundOutput, StoreError>);
 type RoundFuture = Pin<Box<dyn Future<Output = RoundDone> + Send>>;
 
@@ -59,6 +62,8 @@ pub struct Orchestrator {
     greeting: Vec<ConnectionId>,
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskState>>>,
     next_ready_at: Option<Timestamp>,
+    strays_sought_at: Timestamp,
+    announced_at: Option<tokio::time::Instant>,
     /// The last round left claimable steps behind, for want of room.
     more: bool,
     /// Items are applied one by one after a round that failed on its content.
@@ -106,6 +111,8 @@ impl Orchestrator {
             greeting: Vec::new(),
             waiters: HashMap::new(),
             next_ready_at: None,
+            strays_sought_at: Timestamp(0),
+            announced_at: None,
             more: false,
             isolating: 0,
             not_before: None,
@@ -159,11 +166,23 @@ impl Orchestrator {
             return None;
         }
         self.gathered.alive = self.alive();
+        if self.gathered.look.cancelled {
+            let connected = self.sessions.iter().filter(|(_, session)| session.connection.is_some());
+            self.gathered.connected = connected.map(|(worker, _)| worker).collect();
+        }
         let mut runner = self.runner.take()?;
         let input = Box::new(self.take_input());
         let replies = std::mem::take(&mut self.replies);
+        let announce_due = self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE);
         Some(Box::pin(async move {
             let result = runner.run(&input).await;
+            // The workers of another orchestrator may have the room that ours do not.
+            if announce_due
+                && result.as_ref().is_ok_and(|output| output.more)
+                && let Err(error) = runner.store.announce().await
+            {
+                tracing::debug!(%error, "failed to wake the other orchestrators; they look by themselves");
+            }
             (runner, input, replies, result)
         }))
     }

@@ -1,1 +1,1 @@
-UPDATE steps SET batch_id = NULL WHERE state = 'cancelled' AND batch_id IS NOT NULL
+UPDATE steps SET batch_id = NULL WHERE state = 'cancelled' AND id IN (SELECT value FROM json_each(?1))

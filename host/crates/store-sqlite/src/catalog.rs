@@ -1,13 +1,12 @@
 //! Plugins, templates and plans: written seldom, read when tasks are started.
 
+use stepwright_store::column::{digest, inconsistent, json, number, payload, text};
 use stepwright_store::{
     Added, NewPlugin, NewTemplate, PluginRecord, Result, StoreError, TemplateRecord, TemplateSource,
 };
 use stepwright_workflow::{Digest, Plan, PlanId, Timestamp};
 
-use crate::encode;
 use crate::error::engine;
-use crate::rows::{digest, inconsistent, json, number, payload};
 use crate::store::SqliteStore;
 
 pub(crate) async fn add_plugin(store: &SqliteStore, plugin: &NewPlugin, now: Timestamp) -> Result<Added> {
@@ -129,7 +128,7 @@ pub(crate) async fn template(
 
 pub(crate) async fn add_plan(store: &SqliteStore, plan: &Plan) -> Result<PlanId> {
     let what = "store a plan";
-    let content = encode::text(plan)?;
+    let content = text(plan)?;
     let fingerprint = Digest::of(content.as_bytes());
     let bytes = fingerprint.as_bytes().as_slice();
     if let Some(id) = plan_by_digest(store, bytes).await? {

@@ -2,6 +2,7 @@
 //! strings, so that they are stored byte for byte as they came.
 
 use serde::Serialize;
+use stepwright_store::column::text;
 use stepwright_store::{CompletedAttempt, EndedAttempt, NewBatch, NewTask, Result, StoreError};
 use stepwright_workflow::{AttemptKey, BatchId, Payload, StepId, TaskId};
 
@@ -106,10 +107,4 @@ pub(crate) fn ended(attempts: &[EndedAttempt]) -> Result<String> {
         ));
     }
     array(items)
-}
-
-/// A value as JSON text, to be stored as such.
-pub(crate) fn text<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|source| StoreError::Engine { what: "encode a value as JSON", source: Box::new(source) })
 }

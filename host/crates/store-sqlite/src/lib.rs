@@ -11,10 +11,8 @@ mod error;
 mod lock;
 mod reads;
 mod round;
-mod rows;
 mod schema;
 mod store;
 
 pub use lock::{LockError, OrchestratorLock};
-pub use schema::{Migration, SchemaStatus};
 pub use store::{SqliteOptions, SqliteStore};

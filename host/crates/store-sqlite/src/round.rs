@@ -6,12 +6,14 @@ use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
+use stepwright_store::column::{digest, json, number, parsed, payload};
+use stepwright_store::row::{BatchRow, LeasedRow, StepOfTaskRow, key};
 use stepwright_store::{
     BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker,
     OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput,
     WorkerState,
 };
-use stepwright_workflow::step::{StepStanding, StepState};
+use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
@@ -19,7 +21,6 @@ use stepwright_workflow::{
 
 use crate::encode;
 use crate::error::engine;
-use crate::rows::{BatchRow, digest, json, number, parsed, payload};
 use crate::store::{Counters, SqliteStore};
 
 /// Dropping it without [`Round::commit`] rolls everything back.
@@ -83,10 +84,6 @@ impl SqliteRound {
     }
 }
 
-fn key(step: i64, attempt: i64, batch: i64) -> Result<AttemptKey> {
-    Ok(AttemptKey { step: StepId(step), attempt: number("steps.attempt", attempt)?, batch: BatchId(batch) })
-}
-
 #[async_trait]
 impl Round for SqliteRound {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
@@ -120,6 +117,11 @@ impl Round for SqliteRound {
         Ok(created)
     }
 
+    async fn lock(&mut self, _tasks: &[TaskId]) -> Result<()> {
+        // The write transaction is the only one.
+        Ok(())
+    }
+
     async fn complete(
         &mut self,
         attempts: &[CompletedAttempt],
@@ -140,16 +142,10 @@ impl Round for SqliteRound {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let rows = run!(self, "read leased steps", fetch_all, "queries/leased.sql", encode::keys(keys)?);
-        rows.into_iter()
-            .map(|row| {
-                Ok(LeasedStep {
-                    key: key(row.id, row.attempt, row.batch_id)?,
-                    plan: PlanId(row.plan_id),
-                    standing: standing(&row.state, row.failures, row.losses)?,
-                })
-            })
-            .collect()
+        self.counters.statement();
+        let keys = encode::keys(keys)?;
+        let rows = sqlx::query_file_as!(LeasedRow, "queries/leased.sql", keys).fetch_all(&mut *self.tx).await;
+        rows.map_err(engine("read leased steps"))?.into_iter().map(LeasedRow::record).collect()
     }
 
     async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>> {
@@ -293,14 +289,14 @@ impl Round for SqliteRound {
         let rows = sqlx::query_file_as!(BatchRow, "queries/open_batches.sql", worker.0)
             .fetch_all(&mut *self.tx)
             .await;
-        rows.map_err(engine("read a worker's batches"))?.into_iter().map(BatchRow::open).collect()
+        rows.map_err(engine("read a worker's batches"))?.into_iter().map(BatchRow::record).collect()
     }
 
     async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>> {
         self.counters.statement();
         let row =
             sqlx::query_file_as!(BatchRow, "queries/batch.sql", id.0).fetch_optional(&mut *self.tx).await;
-        row.map_err(engine("read a batch"))?.map(BatchRow::open).transpose()
+        row.map_err(engine("read a batch"))?.map(BatchRow::record).transpose()
     }
 
     async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
@@ -322,16 +318,21 @@ impl Round for SqliteRound {
         Ok(())
     }
 
-    async fn take_cancelled(&mut self) -> Result<Vec<AttemptKey>> {
-        let rows = run!(self, "find attempts to stop", fetch_all, "queries/to_stop.sql");
+    async fn take_cancelled(&mut self, workers: &[WorkerId]) -> Result<Vec<AttemptKey>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let workers = encode::array(workers)?;
+        let rows = run!(self, "find attempts to stop", fetch_all, "queries/to_stop.sql", workers);
         if !rows.is_empty() {
-            run!(self, "mark attempts as told to stop", execute, "queries/told_to_stop.sql");
+            let steps = encode::array(rows.iter().map(|row| row.id))?;
+            run!(self, "mark attempts as told to stop", execute, "queries/told_to_stop.sql", steps);
         }
         rows.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
     }
 
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
-        let NewWorker { name, incarnation, host, pid, slots } = worker;
+        let NewWorker { name, incarnation, host, pid, slots, orchestrator } = worker;
         let row = run!(
             self,
             "register a worker",
@@ -342,6 +343,7 @@ impl Round for SqliteRound {
             host,
             pid,
             slots,
+            orchestrator,
             lease_until.0,
             now.0
         );
@@ -351,6 +353,7 @@ impl Round for SqliteRound {
     async fn renew(
         &mut self,
         workers: &[WorkerId],
+        orchestrator: &str,
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<WorkerId>> {
@@ -358,17 +361,32 @@ impl Round for SqliteRound {
             return Ok(Vec::new());
         }
         let ids = encode::array(workers)?;
-        let rows =
-            run!(self, "renew leases", fetch_all, "queries/workers_renew.sql", ids, lease_until.0, now.0);
+        let rows = run!(
+            self,
+            "renew leases",
+            fetch_all,
+            "queries/workers_renew.sql",
+            ids,
+            lease_until.0,
+            now.0,
+            orchestrator
+        );
         Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
     }
 
-    async fn leave(&mut self, workers: &[(WorkerId, WorkerState)], now: Timestamp) -> Result<()> {
-        if !workers.is_empty() {
-            let rows = encode::array(workers.iter().map(|(worker, state)| (worker, state.as_str())))?;
-            run!(self, "end workers", execute, "queries/workers_leave.sql", rows, now.0);
+    async fn leave(
+        &mut self,
+        workers: &[(WorkerId, WorkerState)],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let rows = encode::array(workers.iter().map(|(worker, state)| (worker, state.as_str())))?;
+        let left =
+            run!(self, "end workers", fetch_all, "queries/workers_leave.sql", rows, now.0, orchestrator);
+        Ok(left.into_iter().map(|row| WorkerId(row.id)).collect())
     }
 
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
@@ -376,24 +394,18 @@ impl Round for SqliteRound {
         Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
     }
 
-    async fn joined(&mut self) -> Result<Vec<(WorkerId, Timestamp)>> {
-        let rows = run!(self, "find joined workers", fetch_all, "queries/workers_joined.sql");
-        Ok(rows.into_iter().map(|row| (WorkerId(row.id), Timestamp(row.lease_until))).collect())
+    async fn adopt(&mut self, lease_until: Timestamp) -> Result<()> {
+        run!(self, "adopt the workers", execute, "queries/workers_adopt.sql", lease_until.0);
+        Ok(())
     }
 
     async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>> {
         let first = StepId::new(task, 0).0;
-        let rows = run!(self, "read a task's steps", fetch_all, "queries/steps_of_task.sql", first);
-        rows.into_iter()
-            .map(|row| {
-                Ok(StepRow {
-                    step: StepId(row.id),
-                    standing: standing(&row.state, row.failures, row.losses)?,
-                    attempt: number("steps.attempt", row.attempt)?,
-                    pending_parents: number("steps.pending_parents", row.pending_parents)?,
-                })
-            })
-            .collect()
+        self.counters.statement();
+        let rows = sqlx::query_file_as!(StepOfTaskRow, "queries/steps_of_task.sql", first)
+            .fetch_all(&mut *self.tx)
+            .await;
+        rows.map_err(engine("read a task's steps"))?.into_iter().map(StepOfTaskRow::record).collect()
     }
 
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
@@ -422,12 +434,4 @@ impl Round for SqliteRound {
         self.counters.commit();
         Ok(())
     }
-}
-
-fn standing(state: &str, failures: i64, losses: i64) -> Result<StepStanding> {
-    Ok(StepStanding {
-        state: parsed("steps.state", state)?,
-        failures: number("steps.failures", failures)?,
-        losses: number("steps.losses", losses)?,
-    })
 }

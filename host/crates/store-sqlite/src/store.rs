@@ -9,17 +9,18 @@ use async_trait::async_trait;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
     Added, AttemptRecord, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result, Round,
     StepStatistics, Store, StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
     TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
-use stepwright_workflow::{Plan, PlanId, TaskId, Timestamp};
+use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, WorkerId};
 
 use crate::error::{engine, unavailable};
 use crate::round::SqliteRound;
-use crate::schema::{self, SchemaStatus};
+use crate::schema;
 use crate::{catalog, reads};
 
 /// How long a writer waits for another process's transaction, in milliseconds: far longer than any of ours takes.
@@ -275,6 +276,10 @@ impl Store for SqliteStore {
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {
         reads::step_statistics(self, since).await
+    }
+
+    async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>> {
+        reads::open_batches(self, workers, until).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

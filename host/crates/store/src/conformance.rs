@@ -83,6 +83,8 @@ macro_rules! conformance {
                 an_incarnation_joins_once,
                 a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone,
                 a_worker_that_is_gone_is_not_renewed,
+                only_one_orchestrator_speaks_for_a_worker,
+                open_batches_are_found_by_worker_and_age,
                 workers_are_listed_with_the_steps_that_they_hold,
                 a_glance_says_what_waits,
                 attempts_are_summed_up_by_step,
@@ -229,6 +231,7 @@ fn worker(name: &str, incarnation: &str) -> NewWorker {
         host: "machine".to_owned(),
         pid: 4711,
         slots: 8,
+        orchestrator: "o".to_owned(),
     }
 }
 

@@ -3,9 +3,12 @@
 //! The store keeps and counts; it decides nothing. Which state follows which is `stepwright_workflow`'s to say, and callers
 //! bring the answer along. No SQL and no engine is named here.
 
+pub mod column;
 pub mod conformance;
 mod error;
 pub mod record;
+pub mod row;
+pub mod schema;
 pub mod view;
 
 use async_trait::async_trait;
@@ -79,8 +82,21 @@ pub trait Store: Send + Sync + 'static {
     /// Step attempts by plan and step since a moment: counts and execution times, for summaries.
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>>;
 
+    /// The open batches of these workers that were made until then, each with its worker.
+    async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>>;
+
     /// What waits for the pump at this moment: one cheap read, no transaction.
     async fn glance(&self, now: Timestamp) -> Result<Glance>;
+
+    /// Tells whoever listens at this database that something was written. Only an accelerator, and never part of a
+    /// transaction. Where other processes cannot listen, nothing happens.
+    async fn announce(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Waits until somebody has announced something, or may have while nobody listened. Where nobody can, it waits for ever.
+    async fn announced(&self) {
+        std::future::pending::<()>().await;
+    }
 
     /// Statements and commits so far.
     fn counters(&self) -> StoreCounters;
@@ -96,6 +112,11 @@ pub trait Round: Send {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>>;
 
     // ---- outcomes
+
+    /// Keeps every other transaction from changing these tasks and their steps until this one has ended. A round that applies
+    /// outcomes locks their tasks before anything else, so that two rounds never wait for each other, and the one that ends
+    /// a task sees what the other did. Where there is only one writer, nothing needs to be done.
+    async fn lock(&mut self, tasks: &[TaskId]) -> Result<()>;
 
     /// Moves each attempt that is still leased by exactly its key to `complete`, stores its output and its ledger line.
     /// Returns the keys that were applied with their plan.
@@ -149,26 +170,35 @@ pub trait Round: Send {
     async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()>;
     /// Writes lines of the ledger that are no attempts: late and duplicate outcomes, discrepancies, operators' deeds.
     async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()>;
-    /// Leased attempts of cancelled steps that were not told to stop yet; each is returned once.
-    async fn take_cancelled(&mut self) -> Result<Vec<AttemptKey>>;
+    /// Leased attempts of cancelled steps that were not told to stop yet, of these workers; each is returned once.
+    async fn take_cancelled(&mut self, workers: &[WorkerId]) -> Result<Vec<AttemptKey>>;
 
     // ---- workers
 
-    /// Registers an incarnation, or finds it if it joined before; its lease runs until `lease_until`.
+    /// Registers an incarnation, or finds it if it joined before; its lease runs until `lease_until`. From now on only the
+    /// orchestrator that it names speaks for it.
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId>;
-    /// Lets the leases of these workers run until then, unless they were declared lost. Returns those renewed.
+    /// Lets the leases of these workers run until then, unless they were declared lost or joined another orchestrator.
+    /// Returns those renewed.
     async fn renew(
         &mut self,
         workers: &[WorkerId],
+        orchestrator: &str,
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<WorkerId>>;
-    /// Ends incarnations.
-    async fn leave(&mut self, workers: &[(WorkerId, WorkerState)], now: Timestamp) -> Result<()>;
+    /// Ends incarnations that this orchestrator speaks for, or whose lease has ended. Returns those ended.
+    async fn leave(
+        &mut self,
+        workers: &[(WorkerId, WorkerState)],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>>;
     /// Joined workers whose lease has ended, the earliest end first.
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>>;
-    /// Joined workers, with the end of their lease, the earliest first: what an orchestrator finds when it starts.
-    async fn joined(&mut self) -> Result<Vec<(WorkerId, Timestamp)>>;
+    /// Lets every lease of a joined worker run until then at least: what an orchestrator does when it starts, since workers
+    /// may have had nobody to renew it.
+    async fn adopt(&mut self, lease_until: Timestamp) -> Result<()>;
 
     // ---- operators
 
@@ -176,7 +206,7 @@ pub trait Round: Send {
     async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>>;
     /// A stored plan, read inside this transaction, so that no second connection is needed.
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>>;
-    /// A task's plan and state.
+    /// A task's plan and state. Other transactions cannot change it, or claim its steps, until this one has ended.
     async fn task(&mut self, task: TaskId) -> Result<Option<(PlanId, TaskState)>>;
     /// Moves steps that still stand at `from`, and gives them an output where there is one. Returns those moved.
     /// A leased step that is moved keeps its batch, so that [`Round::take_cancelled`] finds it.

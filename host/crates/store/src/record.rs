@@ -1,5 +1,7 @@
 //! What goes into a store and what comes out of it.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use stepwright_workflow::step::StepStanding;
 use stepwright_workflow::{
@@ -330,6 +332,8 @@ pub struct NewWorker {
     pub pid: u32,
     /// Steps that it runs at once.
     pub slots: u32,
+    /// The orchestrator that it is connected to: only that one speaks for it.
+    pub orchestrator: String,
 }
 
 /// What became of an incarnation.
@@ -376,3 +380,29 @@ pub struct StoreCounters {
     /// Write transactions that were committed.
     pub commits: u64,
 }
+
+/// Words of the schema, read back by the spelling that they are written with.
+macro_rules! words {
+    ($($word:ident { $($variant:ident),+ })+) => {
+        $(impl FromStr for $word {
+            type Err = UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, UnknownWord> {
+                let all = [$(Self::$variant),+];
+                all.into_iter().find(|word| word.as_str() == text).ok_or_else(|| UnknownWord(text.to_owned()))
+            }
+        })+
+    };
+}
+
+words! {
+    AttemptStatus { Completed, Failed, Lost }
+    BatchEnd { Reconciled, Discrepancy, Lost }
+    NoteKind { Late, Duplicate, Discrepancy, LeaseLost, Operator }
+    WorkerState { Joined, Left, Lost }
+}
+
+/// A word that the schema does not have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown word '{0}'")]
+pub struct UnknownWord(String);

@@ -506,7 +506,8 @@ async fn a_worker_comes_works_and_goes_over_zeromq() {
     let bind = zmq::BindOptions { path: path.clone(), incarnation: "o".into(), message_bytes_max };
     let port = zmq::bind(bind).await.unwrap();
     let end =
-        zmq::connect(zmq::ConnectOptions { path, incarnation: "inc".into(), message_bytes_max }).unwrap();
+        zmq::connect(zmq::ConnectOptions { paths: vec![path], incarnation: "inc".into(), message_bytes_max })
+            .unwrap();
     let mut desk = Desk::at(Box::new(port), Box::new(end), completes(), options(2));
     desk.hello().await;
     desk.say(ToWorker::Welcome(welcome()));

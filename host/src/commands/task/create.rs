@@ -29,7 +29,7 @@ pub(super) async fn create(
                 return Err(CliError::caused(what, &error));
             }
         }
-        context.wake();
+        context.wake(store).await;
     }
     Ok(created)
 }

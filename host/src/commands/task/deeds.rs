@@ -156,7 +156,7 @@ async fn done(
     steps: Vec<String>,
     (store, context): (&dyn Store, &Context),
 ) -> Result<Exit, CliError> {
-    context.wake();
+    context.wake(store).await;
     let states = store.task_states(&[task]).await?;
     let (_, state) = *states.first().ok_or(OperatorError::NoTask(task))?;
     let done = Done { task, deed, steps, state };

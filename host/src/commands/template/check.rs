@@ -8,6 +8,7 @@ use stepwright_workflow::template::{PluginSource, Problem, Template};
 
 use super::TemplateFile;
 use crate::context::Context;
+use crate::database::missing_file;
 use crate::error::{CliError, Exit};
 use crate::output;
 
@@ -69,7 +70,7 @@ pub(crate) async fn run(arguments: &CheckArguments, context: &Context) -> Result
 
 /// The registered plugins; `None` if there is no database yet, or none in it.
 async fn registered(context: &Context) -> Result<Option<Plugins>, CliError> {
-    if !context.config.database.exists() {
+    if missing_file(&context.config.database).is_some() {
         return Ok(None);
     }
     let plugins = Plugins::load(context.store().await?.as_ref()).await?;

@@ -8,7 +8,7 @@ use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Ack, Cancel, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
-use super::{Orchestrator, RETRY_DELAY, RoundDone};
+use super::{ANNOUNCE_PAUSE, Orchestrator, RETRY_DELAY, RoundDone};
 use crate::handle::{HandleError, StartReply};
 use crate::round::{Counts, RoundInput, RoundOutput, SentBatch, earlier};
 use crate::session::{HeldBatch, Session};
@@ -62,6 +62,10 @@ impl Orchestrator {
             }
         }
         self.more = output.more;
+        if output.more && self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE) {
+            // The round has just done so.
+            self.announced_at = Some(tokio::time::Instant::now());
+        }
         // Room that opened up while the round ran is used at once.
         self.gathered.look.claim |= output.more && !self.sessions.rooms().is_empty();
         self.next_ready_at = if input.look.timers {

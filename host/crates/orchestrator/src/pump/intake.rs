@@ -95,9 +95,6 @@ impl Orchestrator {
         session.draining = heartbeat.draining;
         // It leaves once its books are closed.
         self.gathered.look.completions |= heartbeat.draining;
-        if session.lease_until.since(now) < lease.mul_f32(0.6) {
-            self.gathered.renewals.push((worker, now.after(lease)));
-        }
     }
 
     fn disconnected(&mut self, connection: ConnectionId) {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use stepwright_store::WorkerState;
 use stepwright_transport::wire::{Cancel, OrchestratorHeartbeat, ToWorker};
-use stepwright_workflow::{AttemptKey, BatchId, WorkerId};
+use stepwright_workflow::{AttemptKey, BatchId, TaskId, WorkerId};
 
 use super::Orchestrator;
 
@@ -14,8 +13,7 @@ impl Orchestrator {
         let adopt = async {
             let mut round = self.store.round().await?;
             let now = self.clock.now();
-            let joined: Vec<WorkerId> = round.joined().await?.into_iter().map(|(worker, _)| worker).collect();
-            round.renew(&joined, now.after(self.options.lease()), now).await?;
+            round.adopt(now.after(self.options.lease())).await?;
             round.commit().await
         };
         if let Err(error) = adopt.await {
@@ -44,9 +42,12 @@ impl Orchestrator {
         for connection in connections {
             self.send(connection, ToWorker::Heartbeat(OrchestratorHeartbeat {}));
         }
+        self.renew_leases();
         // A round looks for itself; and it must be polled to let go of the only connection that some stores have.
         if self.runner.is_some() {
             self.glance().await;
+            self.find_strays().await;
+            self.ask_for_waiters().await;
         }
         let stats = self.port.stats();
         self.totals.messages_received.store(stats.received, std::sync::atomic::Ordering::Relaxed);
@@ -64,6 +65,69 @@ impl Orchestrator {
                 self.next_ready_at = crate::round::earlier(self.next_ready_at, glance.next_ready_at);
             }
             Err(error) => tracing::error!(%error, "failed to look at the database"),
+        }
+    }
+
+    /// One statement for all the workers whose lease has run for a while.
+    fn renew_leases(&mut self) {
+        let (now, lease) = (self.clock.now(), self.options.lease());
+        let alive = self.alive();
+        let due = self.sessions.iter().filter(|(worker, session)| {
+            alive.contains(worker) && session.lease_until.since(now) < lease.mul_f32(0.6)
+        });
+        self.gathered.renewals.extend(due.map(|(worker, _)| (worker, now.after(lease))));
+    }
+
+    /// Finds batches that the database knows and this orchestrator does not: their commit was made but not reported, or an
+    /// orchestrator that is gone made them. A worker that holds one lists it when it says hello, so nobody holds them.
+    async fn find_strays(&mut self) {
+        let (now, lease) = (self.clock.now(), self.options.lease());
+        if self.sessions.iter().next().is_none() || now.since(self.strays_sought_at) < lease {
+            return;
+        }
+        self.strays_sought_at = now;
+        let workers: Vec<WorkerId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.connection.is_some())
+            .map(|(worker, _)| worker)
+            .collect();
+        let lease = i64::try_from(self.options.lease_ms).unwrap_or(i64::MAX);
+        let until = stepwright_workflow::Timestamp(now.0.saturating_sub(lease));
+        match self.store.open_batches(&workers, until).await {
+            Ok(open) => {
+                let held = |(batch, worker): &(BatchId, WorkerId)| {
+                    self.sessions.get(*worker).is_some_and(|session| session.batches.contains_key(batch))
+                };
+                let strays: Vec<BatchId> =
+                    open.iter().filter(|pair| !held(pair)).map(|(batch, _)| *batch).collect();
+                if !strays.is_empty() {
+                    tracing::warn!(
+                        ?strays,
+                        "found batches that were never sent, or whose orchestrator is gone"
+                    );
+                }
+                self.gathered.lost.extend(strays);
+            }
+            Err(error) => tracing::error!(%error, "failed to look for stray batches"),
+        }
+    }
+
+    /// Another orchestrator, or a person, may have settled a task that somebody here waits for.
+    async fn ask_for_waiters(&mut self) {
+        let waited_for: Vec<TaskId> = self.waiters.keys().copied().collect();
+        if waited_for.is_empty() {
+            return;
+        }
+        match self.store.task_states(&waited_for).await {
+            Ok(states) => {
+                for (task, state) in states.into_iter().filter(|(_, state)| state.is_settled()) {
+                    for waiter in self.waiters.remove(&task).unwrap_or_default() {
+                        let _ = waiter.send(state);
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "failed to ask for the tasks that are waited for"),
         }
     }
 
@@ -88,8 +152,8 @@ impl Orchestrator {
             .filter(|(_, session)| session.connection.is_none() && session.lease_until < now);
         let gone: Vec<WorkerId> = gone.map(|(worker, _)| worker).collect();
         for worker in gone {
+            // Whether it is lost, or was welcomed by another orchestrator, is for the database to say.
             self.sessions.remove(worker);
-            self.gathered.leaves.push((worker, WorkerState::Lost));
         }
     }
 

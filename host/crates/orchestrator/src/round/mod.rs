@@ -47,6 +47,8 @@ pub(crate) struct RoundInput {
     pub(crate) starts: Vec<Vec<NewTask>>,
     /// Workers that are alive: their lease is renewed, not ended, if it has run out.
     pub(crate) alive: BTreeSet<WorkerId>,
+    /// Workers that can be told something.
+    pub(crate) connected: Vec<WorkerId>,
     pub(crate) look: Look,
     pub(crate) rooms: Vec<Room>,
 }
@@ -243,6 +245,7 @@ impl Runner {
 impl Work<'_> {
     async fn everything(&mut self, input: &RoundInput) -> Result<(), StoreError> {
         self.workers(input).await?;
+        self.lock(input).await?;
         self.outcomes(&input.outcomes).await?;
         self.losses(input).await?;
         self.tx.started(&input.running).await?;
@@ -252,11 +255,18 @@ impl Work<'_> {
         self.settle_tasks().await?;
         self.timers(input.look.timers).await?;
         if input.look.cancelled {
-            self.out.cancel = self.tx.take_cancelled().await?;
+            self.out.cancel = self.tx.take_cancelled(&input.connected).await?;
         }
         self.claim(input).await?;
         self.tx.close_batches(&self.closed, self.now).await?;
         self.tx.note(&self.notes, self.now).await
+    }
+
+    /// Keeps other orchestrators away from the tasks whose outcomes came.
+    async fn lock(&mut self, input: &RoundInput) -> Result<(), StoreError> {
+        let tasks: BTreeSet<TaskId> = input.outcomes.iter().map(|(_, outcome)| outcome.step.task()).collect();
+        let tasks: Vec<TaskId> = tasks.into_iter().collect();
+        self.tx.lock(&tasks).await
     }
 
     async fn release(&mut self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use stepwright_store::{
 };
 use stepwright_transport::wire::StepOutcome;
 use stepwright_workflow::step::{self, StepEvent, StepState};
-use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId};
+use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId, TaskId};
 
 use super::{RoundInput, Work, earlier};
 
@@ -165,6 +165,10 @@ impl Work<'_> {
 
     /// Ends the leases of these attempts as lost, where they still stand.
     pub(super) async fn lose(&mut self, lost: &[AttemptKey], why: &str) -> Result<(), StoreError> {
+        let mut tasks: Vec<TaskId> = lost.iter().map(|key| key.step.task()).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        self.tx.lock(&tasks).await?;
         let mut ended = Vec::new();
         for leased in self.tx.leased(lost).await? {
             let failure = Failure::new(FailureClass::Lost, format!("the attempt was lost: {why}"));

@@ -1,5 +1,7 @@
 //! Workers that come, stay and go.
 
+use std::collections::BTreeSet;
+
 use stepwright_store::{NewWorker, StoreError, WorkerState};
 use stepwright_transport::wire::Hello;
 use stepwright_workflow::{BatchId, StepId, Timestamp, WorkerId};
@@ -11,16 +13,16 @@ impl Work<'_> {
         let lease_until = self.now.after(self.options.lease());
         let mut leaving = input.leaves.clone();
         if input.look.expired {
-            for worker in self.tx.expired(self.now).await? {
-                if input.alive.contains(&worker) {
-                    self.renew(&[worker], lease_until).await?;
-                } else {
-                    leaving.push((worker, WorkerState::Lost));
-                }
-            }
+            let expired = self.tx.expired(self.now).await?;
+            let alive: Vec<WorkerId> =
+                expired.iter().filter(|worker| input.alive.contains(worker)).copied().collect();
+            self.renew(&alive, lease_until).await?;
+            // Whoever could not be renewed is another orchestrator's, which has let it go too.
+            let renewed: BTreeSet<WorkerId> = self.out.renewed.iter().map(|(worker, _)| *worker).collect();
+            let lost = expired.into_iter().filter(|worker| !renewed.contains(worker));
+            leaving.extend(lost.map(|worker| (worker, WorkerState::Lost)));
         }
-        self.tx.leave(&leaving, self.now).await?;
-        self.out.gone.extend(leaving.iter().map(|(worker, _)| *worker));
+        self.out.gone = self.tx.leave(&leaving, &self.options.incarnation, self.now).await?;
         let (ordinary, shortened): (Vec<_>, Vec<_>) =
             input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
         let ordinary: Vec<WorkerId> = ordinary.into_iter().map(|(worker, _)| worker).collect();
@@ -40,7 +42,7 @@ impl Work<'_> {
         if workers.is_empty() {
             return Ok(());
         }
-        let renewed = self.tx.renew(workers, until, self.now).await?;
+        let renewed = self.tx.renew(workers, &self.options.incarnation, until, self.now).await?;
         self.out.renewed.extend(renewed.into_iter().map(|worker| (worker, until)));
         Ok(())
     }
@@ -52,6 +54,7 @@ impl Work<'_> {
             host: hello.host.clone(),
             pid: hello.pid,
             slots: hello.slots,
+            orchestrator: self.options.incarnation.clone(),
         };
         self.tx.join(&worker, lease_until, self.now).await
     }

@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
+use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{Store as _, StoreError};
-use stepwright_store_sqlite::{LockError, OrchestratorLock, SchemaStatus, SqliteOptions, SqliteStore};
+use stepwright_store_sqlite::{LockError, OrchestratorLock, SqliteOptions, SqliteStore};
 use stepwright_workflow::Timestamp;
 
 use crate::file;

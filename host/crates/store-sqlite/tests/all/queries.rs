@@ -43,7 +43,8 @@ const HOT: &[(&str, &str)] = hot![
     "told_to_stop",
     "wake",
     "workers_expired",
-    "workers_joined",
+    "batches_of",
+    "workers_adopt",
     "workers_leave",
     "workers_renew",
 ];
@@ -102,7 +103,6 @@ async fn claiming_and_waiting_use_their_indexes_without_sorting() {
         ("wake", "steps_waiting"),
         ("to_stop", "steps_to_stop"),
         ("workers_expired", "workers_joined"),
-        ("workers_joined", "workers_joined"),
         ("open_batches", "batches_open"),
         ("tasks_with_keys", "tasks_idempotency"),
         ("notes", "notes_task"),

@@ -9,8 +9,8 @@ use crate::file;
 const WORLD: &str = "
     INSERT INTO plans (id, digest, namespace, name, version, content) VALUES (1, zeroblob(32), 'n', 't', '1', '{}');
     INSERT INTO tasks (id, plan_id, namespace, template, state, priority, created_at) VALUES (1, 1, 'n', 't', 'pending', 0, 0);
-    INSERT INTO workers (id, name, incarnation, host, pid, slots, state, lease_until, joined_at, seen_at)
-        VALUES (1, 'w', 'i', 'h', 1, 1, 'joined', 0, 0, 0);
+    INSERT INTO workers (id, name, incarnation, host, pid, slots, orchestrator, state, lease_until, joined_at, seen_at)
+        VALUES (1, 'w', 'i', 'h', 1, 1, 'o', 'joined', 0, 0, 0);
     INSERT INTO batches (id, worker_id, created_at, steps) VALUES (1, 1, 0, '[]');
     INSERT INTO steps (id, plan_id, state, pending_parents, priority) VALUES (65536, 1, 'ready', 0, 0);
     INSERT INTO steps (id, plan_id, state, pending_parents, priority) VALUES (65537, 1, 'pending', 1, 0);

@@ -158,19 +158,23 @@ pub async fn a_cancelled_attempt_is_told_to_stop_once(store: &dyn Store) {
     committed!(store, started(&[crate::RunningAttempt { key: keys[1], fraction: None, note: None }]));
     committed!(store, end(&[failed(keys[2], standing(StepState::Ready, 1, 0), Some(at(9)))], NOW));
     assert!(!store.glance(NOW).await.unwrap().cancelled);
-    assert_eq!(committed!(store, take_cancelled()), []);
+    assert_eq!(committed!(store, take_cancelled(&[world.worker])), []);
+    let stranger = committed!(store, join(&super::worker("v", "v-1"), at(10_000), NOW));
     let from = [StepState::Leased, StepState::InProgress, StepState::Ready, StepState::Pending];
     let cancel = |(position, from)| change(StepId::new(task, position), from, StepState::Cancelled);
     let changes: Vec<_> = (0..).zip(from).map(cancel).collect();
     assert_eq!(committed!(store, change(&changes)).len(), 4);
     assert!(store.glance(NOW).await.unwrap().cancelled);
+    // Only whoever can tell the worker takes them.
+    assert_eq!(committed!(store, take_cancelled(&[stranger])), []);
+    assert_eq!(committed!(store, take_cancelled(&[])), []);
     let mut round = store.round().await.unwrap();
-    assert_eq!(round.take_cancelled().await.unwrap().len(), 2);
+    assert_eq!(round.take_cancelled(&[world.worker]).await.unwrap().len(), 2);
     drop(round);
-    let mut told = committed!(store, take_cancelled());
+    let mut told = committed!(store, take_cancelled(&[world.worker]));
     told.sort();
     assert_eq!(told, keys[..2]);
-    assert_eq!(committed!(store, take_cancelled()), []);
+    assert_eq!(committed!(store, take_cancelled(&[world.worker])), []);
     assert!(!store.glance(NOW).await.unwrap().cancelled);
 }
 
@@ -183,7 +187,7 @@ pub async fn the_outcome_of_a_cancelled_step_is_late(store: &dyn Store) {
         assert_eq!(committed!(store, complete(&[completed(key, "1")], NOW)), []);
         assert_eq!(committed!(store, end(&[failed(key, standing(StepState::Ready, 1, 0), None)], NOW)), []);
         assert_eq!(committed!(store, leased(&[key])), []);
-        committed!(store, take_cancelled());
+        committed!(store, take_cancelled(&[world.worker]));
     }
     let step = world.step(key.step).await;
     assert_eq!((step.state, step.output, step.worker), (StepState::Cancelled, None, None));

@@ -12,7 +12,8 @@ pub async fn an_incarnation_joins_once(store: &dyn Store) {
     let second = committed!(store, join(&worker("w", "w-2"), at(20), NOW));
     assert_ne!(first, second);
     assert_eq!(committed!(store, join(&worker("w", "w-1"), at(30), at(1))), first);
-    assert_eq!(committed!(store, joined()), [(second, at(20)), (first, at(30))]);
+    assert_eq!(committed!(store, expired(at(29))), [second]);
+    assert_eq!(committed!(store, expired(at(30))), [second, first]);
 }
 
 /// At the moment of its end already, and once declared lost no more.
@@ -23,24 +24,59 @@ pub async fn a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone(s
         assert_eq!(committed!(store, expired(at(now))), expected);
         assert_eq!(store.glance(at(now)).await.unwrap().expired, !expected.is_empty());
     }
-    assert_eq!(committed!(store, renew(&[two, WorkerId(9_999)], at(50), at(15))), [two]);
+    assert_eq!(committed!(store, renew(&[two, WorkerId(9_999)], "o", at(50), at(15))), [two]);
     assert_eq!(committed!(store, expired(at(20))), [one]);
-    committed!(store, leave(&[(one, WorkerState::Lost)], at(20)));
+    assert_eq!(committed!(store, leave(&[(one, WorkerState::Lost)], "o", at(20))), [one]);
     assert_eq!(committed!(store, expired(at(20))), []);
-    assert_eq!(committed!(store, joined()), [(two, at(50))]);
+    assert_eq!(committed!(store, expired(at(50))), [two]);
+    committed!(store, adopt(at(40)));
+    assert_eq!(committed!(store, expired(at(50))), [two]);
+    committed!(store, adopt(at(60)));
+    assert_eq!(committed!(store, expired(at(59))), []);
+    assert_eq!(committed!(store, expired(at(99))), [two]);
 }
 
 /// Whether it left or was lost; what became of it first stands.
 pub async fn a_worker_that_is_gone_is_not_renewed(store: &dyn Store) {
     let lost = committed!(store, join(&worker("a", "a-1"), at(10), NOW));
     let left = committed!(store, join(&worker("b", "b-1"), at(10), NOW));
-    committed!(store, leave(&[(lost, WorkerState::Lost), (left, WorkerState::Left)], at(11)));
-    committed!(store, leave(&[(lost, WorkerState::Left)], at(12)));
-    assert_eq!(committed!(store, renew(&[lost, left], at(99), at(12))), []);
+    let both = [(lost, WorkerState::Lost), (left, WorkerState::Left)];
+    assert_eq!(committed!(store, leave(&both, "o", at(11))).len(), 2);
+    assert_eq!(committed!(store, leave(&[(lost, WorkerState::Left)], "o", at(12))), []);
+    assert_eq!(committed!(store, renew(&[lost, left], "o", at(99), at(12))), []);
     let found = store.workers(10).await.unwrap();
     let found: Vec<_> = found.iter().map(|worker| (worker.id, worker.state, worker.seen_at)).collect();
     assert_eq!(found, [(left, WorkerState::Left, at(11)), (lost, WorkerState::Lost, at(11))]);
-    assert_eq!(committed!(store, joined()), []);
+    assert_eq!(committed!(store, expired(at(99))), []);
+}
+
+/// Whoever welcomed it last. Anybody may say that a lease has ended, once it has.
+pub async fn only_one_orchestrator_speaks_for_a_worker(store: &dyn Store) {
+    let first = worker("w", "w-1");
+    let second = crate::NewWorker { orchestrator: "p".to_owned(), ..first.clone() };
+    let id = committed!(store, join(&first, at(10), NOW));
+    assert_eq!(committed!(store, join(&second, at(10), NOW)), id);
+    assert_eq!(committed!(store, renew(&[id], "o", at(5), NOW)), []);
+    assert_eq!(committed!(store, renew(&[id], "p", at(20), NOW)), [id]);
+    assert_eq!(committed!(store, leave(&[(id, WorkerState::Left)], "o", at(19))), []);
+    assert_eq!(committed!(store, leave(&[(id, WorkerState::Lost)], "o", at(20))), [id]);
+    let again = committed!(store, join(&first, at(40), at(30)));
+    assert_eq!(again, id);
+    assert_eq!(committed!(store, leave(&[(id, WorkerState::Left)], "o", at(31))), [id]);
+}
+
+/// Of the workers asked for, and made until then.
+pub async fn open_batches_are_found_by_worker_and_age(store: &dyn Store) {
+    let world = World::new(store, SINGLE).await;
+    let other = committed!(store, join(&worker("v", "v-1"), at(10_000), NOW));
+    let key = world.leased().await;
+    let open = [(key.batch, world.worker)];
+    assert_eq!(store.open_batches(&[world.worker, other], NOW).await.unwrap(), open);
+    assert_eq!(store.open_batches(&[world.worker], at(-1)).await.unwrap(), []);
+    assert_eq!(store.open_batches(&[other], NOW).await.unwrap(), []);
+    assert_eq!(store.open_batches(&[], NOW).await.unwrap(), []);
+    committed!(store, close_batches(&[(key.batch, crate::BatchEnd::Reconciled)], NOW));
+    assert_eq!(store.open_batches(&[world.worker], NOW).await.unwrap(), []);
 }
 
 /// The latest first, at most as many as wanted.

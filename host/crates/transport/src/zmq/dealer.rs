@@ -38,7 +38,8 @@ pub(super) enum Command {
 }
 
 pub(super) struct Dealer {
-    endpoint: String,
+    /// The first is home; the others are turned to while it does not answer.
+    endpoints: Vec<String>,
     outbox: Outbox<WorkerEvent>,
     commands: mpsc::UnboundedReceiver<Command>,
     stats: Arc<SharedStats>,
@@ -48,14 +49,22 @@ pub(super) struct Dealer {
     accepted: bool,
 }
 
+/// How long a connection elsewhere is kept before home is tried again.
+const AWAY: Duration = Duration::from_secs(30);
+
 /// Why one connection is over.
 enum End {
     Broken,
     Closed,
+    /// Home answers again, and this is the connection to it.
+    Home(Connection),
 }
 
 /// The connection cannot be used any more.
 struct Broken;
+
+/// The port was closed.
+struct Closed;
 
 type Connection = (DealerSocket, Monitor<SocketEvent>);
 
@@ -67,7 +76,7 @@ impl Dealer {
         stats: Arc<SharedStats>,
     ) -> Self {
         Self {
-            endpoint: endpoint(&options.path),
+            endpoints: options.paths.iter().map(|path| endpoint(path)).collect(),
             outbox: Outbox::new(events),
             commands,
             stats,
@@ -79,24 +88,48 @@ impl Dealer {
 
     pub(super) async fn run(mut self) {
         let mut pause = PAUSE_FIRST;
+        let mut turn = 0;
         loop {
-            let connecting = attempt(self.endpoint.clone(), pause.max(TRY_TIMEOUT));
+            let at = turn % self.endpoints.len().max(1);
+            let Some(endpoint) = self.endpoints.get(at).cloned() else { return };
+            let connecting = attempt(endpoint, pause.max(TRY_TIMEOUT));
             let Some(connection) = self.meanwhile(connecting).await else { return };
+            turn += 1;
             if let Some(connection) = connection {
-                self.connections += 1;
-                self.accepted = false;
-                self.outbox.push(WorkerEvent::Connected);
-                if matches!(self.serve(connection).await, End::Closed) {
+                if self.serve_until_broken(connection, at != 0).await.is_err() {
                     return;
                 }
-                self.outbox.push(WorkerEvent::Disconnected);
-                // Whoever is refused each time must not try without a pause.
+                // Whoever is refused each time must not try without a pause, and not at home only.
                 if self.accepted {
-                    pause = PAUSE_FIRST;
+                    (pause, turn) = (PAUSE_FIRST, 0);
                 }
             }
             let Some(()) = self.meanwhile(tokio::time::sleep(jittered(pause))).await else { return };
-            pause = (pause * 2).min(PAUSE_LAST);
+            // One round of all of them is one try.
+            if turn % self.endpoints.len().max(1) == 0 {
+                pause = (pause * 2).min(PAUSE_LAST);
+            }
+        }
+    }
+
+    /// Serves a connection, and the one at home after it if that answers meanwhile. An error means that the port was closed.
+    async fn serve_until_broken(&mut self, mut connection: Connection, mut away: bool) -> Result<(), Closed> {
+        loop {
+            self.connections += 1;
+            self.accepted = false;
+            self.outbox.push(WorkerEvent::Connected);
+            let end = self.serve(connection, away).await;
+            match end {
+                End::Closed => return Err(Closed),
+                End::Broken => {
+                    self.outbox.push(WorkerEvent::Disconnected);
+                    return Ok(());
+                }
+                End::Home(home) => {
+                    self.outbox.push(WorkerEvent::Disconnected);
+                    (connection, away) = (home, false);
+                }
+            }
         }
     }
 
@@ -122,8 +155,9 @@ impl Dealer {
         }
     }
 
-    async fn serve(&mut self, (mut socket, mut monitor): Connection) -> End {
+    async fn serve(&mut self, (mut socket, mut monitor): Connection, away: bool) -> End {
         let mut commands = Vec::with_capacity(BURST);
+        let mut home = pin!(back_home(self.endpoints.first().filter(|_| away).cloned()));
         loop {
             let room = self.outbox.has_room();
             tokio::select! {
@@ -155,6 +189,7 @@ impl Dealer {
                         return End::Closed;
                     }
                 }
+                connection = &mut home => return End::Home(connection),
                 Some(event) = monitor.next() => if matches!(event, SocketEvent::Disconnected(_)) {
                     return End::Broken;
                 },
@@ -222,6 +257,17 @@ async fn attempt(endpoint: String, timeout: Duration) -> Option<Connection> {
         Err(error) => {
             tracing::debug!(endpoint, %error, "no connection yet");
             None
+        }
+    }
+}
+
+/// The connection to home, once it answers again. Without a home to go to, never.
+async fn back_home(home: Option<String>) -> Connection {
+    let Some(home) = home else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(jittered(AWAY)).await;
+        if let Some(connection) = attempt(home.clone(), TRY_TIMEOUT).await {
+            return connection;
         }
     }
 }

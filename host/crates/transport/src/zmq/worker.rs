@@ -18,8 +18,9 @@ use crate::wire::FromWorker;
 /// What a DEALER needs to know.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// The orchestrator's socket, or a tunnel's.
-    pub path: PathBuf,
+    /// Sockets of orchestrators, or of tunnels to them: the one to be connected to, then those to turn to while it is away.
+    /// At least one.
+    pub paths: Vec<PathBuf>,
     /// This worker's incarnation, for the headers.
     pub incarnation: String,
     /// The largest message either way, in bytes.
@@ -43,12 +44,14 @@ pub struct ZmqWorkerPort {
 
 /// Begins to connect, and keeps at it: the orchestrator need not be there yet.
 pub fn connect(options: ConnectOptions) -> Result<ZmqWorkerPort, PathError> {
-    short_enough(&options.path)?;
+    for path in &options.paths {
+        short_enough(path)?;
+    }
     let (event_sender, events) = mpsc::channel(QUEUE_MAX);
     let (commands, command_receiver) = mpsc::unbounded_channel();
     let stats = Arc::new(SharedStats::default());
     let dealer = Dealer::new(&options, event_sender, command_receiver, stats.clone());
-    let path = options.path;
+    let path = options.paths.first().cloned().unwrap_or_default();
     let io = |source| PathError::Io { path, source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io.clone())?;
     let spawned = std::thread::Builder::new()
@@ -149,7 +152,8 @@ mod tests {
         let options =
             BindOptions { path: path.clone(), incarnation: incarnation(), message_bytes_max: 1_000 };
         let mut orchestrator = bind(options).await.unwrap();
-        let options = ConnectOptions { path, incarnation: incarnation(), message_bytes_max: 1_000 };
+        let options =
+            ConnectOptions { paths: vec![path], incarnation: incarnation(), message_bytes_max: 1_000 };
         let mut worker = connect(options).unwrap();
         assert_eq!(worker.recv().await, Some(WorkerEvent::Connected));
         worker.send(say("first")).unwrap();

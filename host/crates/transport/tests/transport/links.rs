@@ -78,8 +78,11 @@ impl Link for Zmq {
 }
 
 fn connect(path: PathBuf) -> zmq::ZmqWorkerPort {
-    let options =
-        ConnectOptions { path, incarnation: "worker".to_owned(), message_bytes_max: MESSAGE_BYTES_MAX };
+    let options = ConnectOptions {
+        paths: vec![path],
+        incarnation: "worker".to_owned(),
+        message_bytes_max: MESSAGE_BYTES_MAX,
+    };
     zmq::connect(options).unwrap()
 }
 

@@ -1,0 +1,13 @@
+-- A step that another orchestrator is claiming is passed over, and nobody waits for anybody.
+WITH claimed AS MATERIALIZED (
+    SELECT step_id, priority
+    FROM ready
+    WHERE ready_at IS NULL
+    ORDER BY priority DESC, step_id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+SELECT s.id AS "id!", s.plan_id AS "plan_id!", s.attempt::bigint AS "attempt!"
+FROM claimed AS c
+JOIN steps AS s ON s.id = c.step_id
+ORDER BY c.priority DESC, c.step_id

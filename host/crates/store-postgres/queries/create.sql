@@ -1,0 +1,34 @@
+-- A task whose key is taken is not inserted, and neither are its steps; it is looked up afterwards.
+WITH n AS MATERIALIZED (
+    SELECT nextval('task_ids') AS id, o.*
+    FROM (SELECT *
+          FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[])
+               WITH ORDINALITY AS u (plan_id, namespace, template, priority, idempotency_key, context, tags, place)
+          ORDER BY place) AS o
+),
+t AS (
+    INSERT INTO tasks (id, plan_id, namespace, template, state, priority, idempotency_key, created_at)
+    SELECT id, plan_id, namespace, template, 'pending', priority, idempotency_key, $10 FROM n
+    ON CONFLICT (namespace, template, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id
+),
+inputs AS (
+    INSERT INTO task_inputs (task_id, context, tags)
+    SELECT n.id, n.context, n.tags FROM n JOIN t ON t.id = n.id
+),
+-- Steps come as the place of their task, counted from one, and the number of their parents.
+s AS MATERIALIZED (
+    SELECT (n.id << 16) + (u.at - first_value(u.at) OVER (PARTITION BY u.place ORDER BY u.at)) AS id, n.plan_id,
+           n.priority, u.parents
+    FROM unnest($8::bigint[], $9::integer[]) WITH ORDINALITY AS u (place, parents, at)
+    JOIN n ON n.place = u.place
+    JOIN t ON t.id = n.id
+),
+inserted AS (
+    INSERT INTO steps (id, plan_id, state, pending_parents, priority)
+    SELECT id, plan_id, CASE WHEN parents = 0 THEN 'ready' ELSE 'pending' END, parents, priority FROM s
+),
+queued AS (
+    INSERT INTO ready (step_id, priority) SELECT id, priority FROM s WHERE parents = 0
+)
+SELECT n.place AS "place!", n.id AS "id!" FROM n JOIN t ON t.id = n.id

@@ -1,0 +1,4 @@
+SELECT EXISTS (SELECT FROM ready WHERE ready_at IS NULL) AS "claimable!",
+       (SELECT min(ready_at) FROM ready WHERE ready_at IS NOT NULL) AS "next_ready_at?",
+       EXISTS (SELECT FROM stops) AS "cancelled!",
+       EXISTS (SELECT FROM workers WHERE state = 'joined' AND lease_until <= $1) AS "expired!"

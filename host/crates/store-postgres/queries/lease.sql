@@ -1,0 +1,22 @@
+WITH j AS MATERIALIZED (
+    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS j (step_id, attempt, batch_id)
+),
+made AS (
+    INSERT INTO batches (id, worker_id, created_at, steps)
+    SELECT id, worker_id, $8, steps FROM unnest($4::bigint[], $5::bigint[], $6::text[]) AS n (id, worker_id, steps)
+),
+-- In the order of their ids, so that two orchestrators that start the same tasks do not wait for each other in turn.
+fresh AS MATERIALIZED (
+    SELECT id FROM tasks WHERE id = ANY ($7::bigint[]) AND state = 'pending' ORDER BY id FOR NO KEY UPDATE
+),
+started AS (
+    UPDATE tasks AS t SET state = 'in_progress', started_at = $8 FROM fresh WHERE t.id = fresh.id AND t.state = 'pending'
+),
+taken AS (
+    DELETE FROM ready USING j WHERE ready.step_id = j.step_id
+)
+UPDATE steps AS s
+SET state = 'leased', attempt = j.attempt, batch_id = j.batch_id
+FROM j
+WHERE s.id = j.step_id AND s.attempt + 1 = j.attempt AND s.state = 'ready'
+RETURNING s.id AS "id!"

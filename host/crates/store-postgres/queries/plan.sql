@@ -1,0 +1,1 @@
+SELECT content FROM plans WHERE id = $1

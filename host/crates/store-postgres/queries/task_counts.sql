@@ -1,0 +1,1 @@
+SELECT state AS "state!", count(*) AS "count!" FROM tasks GROUP BY state

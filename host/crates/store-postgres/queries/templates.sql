@@ -1,0 +1,1 @@
+SELECT namespace, name, version, registered_at FROM templates ORDER BY namespace, name, id

@@ -1,0 +1,158 @@
+//! Plugins, templates and plans: written seldom, read when tasks are started.
+
+use stepwright_store::column::{digest, inconsistent, json, number, payload, text};
+use stepwright_store::{
+    Added, NewPlugin, NewTemplate, PluginRecord, Result, StoreError, TemplateRecord, TemplateSource,
+};
+use stepwright_workflow::{Digest, Plan, PlanId, Timestamp};
+
+use crate::error::engine;
+use crate::store::PostgresStore;
+
+pub(crate) async fn add_plugin(store: &PostgresStore, plugin: &NewPlugin, now: Timestamp) -> Result<Added> {
+    let what = "register a plugin";
+    let (bytes, size, described) = (
+        plugin.digest.as_bytes().as_slice(),
+        i64::try_from(plugin.bytes).unwrap_or(i64::MAX),
+        plugin.description.as_str(),
+    );
+    store.counters.statement();
+    let insert = sqlx::query_file!(
+        "queries/plugin_insert.sql",
+        plugin.name,
+        plugin.version,
+        bytes,
+        size,
+        described,
+        now.0
+    );
+    if insert.execute(&store.writers).await.map_err(engine(what))?.rows_affected() == 1 {
+        store.counters.commit();
+        return Ok(Added::New);
+    }
+    store.counters.statement();
+    let known = sqlx::query_file!("queries/plugin_digest.sql", plugin.name, plugin.version);
+    let known = known.fetch_one(&store.writers).await.map_err(engine(what))?;
+    if digest("plugins.digest", &known.digest)? == plugin.digest {
+        return Ok(Added::Unchanged);
+    }
+    Err(StoreError::Conflict {
+        subject: format!("plugin {}@{}", plugin.name, plugin.version),
+        advice: "give the new component a new version".to_owned(),
+    })
+}
+
+pub(crate) async fn plugins(store: &PostgresStore) -> Result<Vec<PluginRecord>> {
+    store.counters.statement();
+    let rows = sqlx::query_file!("queries/plugins.sql")
+        .fetch_all(&store.readers)
+        .await
+        .map_err(engine("read the plugins"))?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(PluginRecord {
+                digest: digest("plugins.digest", &row.digest)?,
+                name: row.name,
+                version: row.version,
+                bytes: number("plugins.bytes", row.bytes)?,
+                description: payload("plugins.description", row.description)?,
+                registered_at: Timestamp(row.registered_at),
+            })
+        })
+        .collect()
+}
+
+pub(crate) async fn add_template(store: &PostgresStore, new: &NewTemplate, now: Timestamp) -> Result<Added> {
+    let what = "register a template";
+    store.counters.statement();
+    let insert = sqlx::query_file!(
+        "queries/template_insert.sql",
+        new.namespace,
+        new.name,
+        new.version,
+        new.source,
+        now.0
+    );
+    if insert.execute(&store.writers).await.map_err(engine(what))?.rows_affected() == 1 {
+        store.counters.commit();
+        return Ok(Added::New);
+    }
+    match template(store, &new.namespace, &new.name, Some(&new.version)).await? {
+        Some(known) if known.source == new.source => Ok(Added::Unchanged),
+        _ => Err(StoreError::Conflict {
+            subject: format!("template {}/{}@{}", new.namespace, new.name, new.version),
+            advice: "give the changed template a new version".to_owned(),
+        }),
+    }
+}
+
+pub(crate) async fn templates(store: &PostgresStore) -> Result<Vec<TemplateRecord>> {
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(Templates, "queries/templates.sql").fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("read the templates"))?;
+    let record = |row: Templates| TemplateRecord {
+        namespace: row.namespace,
+        name: row.name,
+        version: row.version,
+        registered_at: Timestamp(row.registered_at),
+    };
+    Ok(rows.into_iter().map(record).collect())
+}
+
+struct Templates {
+    namespace: String,
+    name: String,
+    version: String,
+    registered_at: i64,
+}
+
+pub(crate) async fn template(
+    store: &PostgresStore,
+    namespace: &str,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Option<TemplateSource>> {
+    store.counters.statement();
+    let row = sqlx::query_file!("queries/template.sql", namespace, name, version);
+    let row = row.fetch_optional(&store.readers).await.map_err(engine("read a template"))?;
+    Ok(row.map(|row| TemplateSource {
+        record: TemplateRecord {
+            namespace: row.namespace,
+            name: row.name,
+            version: row.version,
+            registered_at: Timestamp(row.registered_at),
+        },
+        source: row.source,
+    }))
+}
+
+pub(crate) async fn add_plan(store: &PostgresStore, plan: &Plan) -> Result<PlanId> {
+    let what = "store a plan";
+    let content = text(plan)?;
+    let fingerprint = Digest::of(content.as_bytes());
+    let bytes = fingerprint.as_bytes().as_slice();
+    if let Some(id) = plan_by_digest(store, bytes).await? {
+        return Ok(id);
+    }
+    store.counters.statement();
+    let insert =
+        sqlx::query_file!("queries/plan_insert.sql", bytes, plan.namespace, plan.name, plan.version, content);
+    insert.execute(&store.writers).await.map_err(engine(what))?;
+    store.counters.commit();
+    plan_by_digest(store, bytes).await?.ok_or_else(|| inconsistent("plans.digest", fingerprint))
+}
+
+async fn plan_by_digest(store: &PostgresStore, bytes: &[u8]) -> Result<Option<PlanId>> {
+    store.counters.statement();
+    let row = sqlx::query_file!("queries/plan_by_digest.sql", bytes).fetch_optional(&store.writers).await;
+    Ok(row.map_err(engine("find a plan"))?.map(|row| PlanId(row.id)))
+}
+
+pub(crate) async fn plan(store: &PostgresStore, id: PlanId) -> Result<Option<Plan>> {
+    store.counters.statement();
+    let row = sqlx::query_file!("queries/plan.sql", id.0)
+        .fetch_optional(&store.readers)
+        .await
+        .map_err(engine("read a plan"))?;
+    row.map(|row| json("plans.content", &row.content)).transpose()
+}

@@ -1,0 +1,151 @@
+//! Reads for people and for the pump's ticks: outside any transaction, from a connection of their own.
+
+use stepwright_store::column::{json, number, parsed, payload};
+use stepwright_store::row::{AttemptRow, NoteRow, StatisticsRow, StepDetailRow, SummaryRow, WorkerRow};
+use stepwright_store::{
+    AttemptRecord, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError, TaskFilter,
+    TaskRecord, TaskSummary, WorkerRecord,
+};
+use stepwright_workflow::task::TaskState;
+use stepwright_workflow::{BatchId, Plan, StepId, TaskId, Timestamp, WorkerId};
+
+use crate::catalog::plan;
+use crate::error::engine;
+use crate::store::PostgresStore;
+
+async fn summaries(
+    store: &PostgresStore,
+    (first, last): (i64, i64),
+    filter: &TaskFilter,
+) -> Result<Vec<TaskSummary>> {
+    let states: Vec<String> = filter.states.iter().map(|state| state.as_str().to_owned()).collect();
+    let states = (!states.is_empty()).then_some(states);
+    let limit = i64::from(filter.limit);
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(
+        SummaryRow,
+        "queries/tasks.sql",
+        first,
+        last,
+        states.as_deref(),
+        filter.namespace.as_deref(),
+        filter.template.as_deref(),
+        limit
+    );
+    let rows = rows.fetch_all(&store.readers).await.map_err(engine("list the tasks"))?;
+    rows.into_iter().map(SummaryRow::summary).collect()
+}
+
+pub(crate) async fn tasks(store: &PostgresStore, filter: &TaskFilter) -> Result<Vec<TaskSummary>> {
+    let last = filter.before.map_or(i64::MAX, |before| before.0.saturating_sub(1));
+    summaries(store, (1, last), filter).await
+}
+
+pub(crate) async fn task(store: &PostgresStore, id: TaskId) -> Result<Option<TaskRecord>> {
+    let only = TaskFilter { limit: 1, ..TaskFilter::default() };
+    let Some(summary) = summaries(store, (id.0, id.0), &only).await?.pop() else { return Ok(None) };
+    let missing = |what: &str| StoreError::Inconsistent(format!("task {id} has no {what}"));
+    let plan = plan(store, summary.plan).await?.ok_or_else(|| missing("plan"))?;
+    store.counters.statement();
+    let input = sqlx::query_file!("queries/task_input.sql", id.0).fetch_optional(&store.readers).await;
+    let input = input.map_err(engine("read a task's context"))?.ok_or_else(|| missing("context"))?;
+    let steps_detail = step_details(store, id, &plan).await?;
+    Ok(Some(TaskRecord {
+        summary,
+        context: payload("task_inputs.context", input.context)?,
+        tags: json("task_inputs.tags", &input.tags)?,
+        steps_detail,
+    }))
+}
+
+async fn step_details(store: &PostgresStore, task: TaskId, plan: &Plan) -> Result<Vec<StepRecord>> {
+    let first = StepId::new(task, 0).0;
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(StepDetailRow, "queries/step_details.sql", first);
+    let rows = rows.fetch_all(&store.readers).await.map_err(engine("read a task's steps"))?;
+    rows.into_iter().map(|row| row.record(plan)).collect()
+}
+
+pub(crate) async fn task_states(store: &PostgresStore, ids: &[TaskId]) -> Result<Vec<(TaskId, TaskState)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    store.counters.statement();
+    let rows = sqlx::query_file!("queries/task_states.sql", &ids).fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("read the tasks' states"))?;
+    rows.into_iter().map(|row| Ok((TaskId(row.id), parsed("tasks.state", &row.state)?))).collect()
+}
+
+pub(crate) async fn task_counts(store: &PostgresStore) -> Result<Vec<(TaskState, u64)>> {
+    store.counters.statement();
+    let rows = sqlx::query_file!("queries/task_counts.sql").fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("count the tasks"))?;
+    rows.into_iter()
+        .map(|row| Ok((parsed("tasks.state", &row.state)?, number("count of tasks", row.count)?)))
+        .collect()
+}
+
+pub(crate) async fn attempts(store: &PostgresStore, task: TaskId) -> Result<Vec<AttemptRecord>> {
+    let first = StepId::new(task, 0).0;
+    let filter = TaskFilter { limit: 1, ..TaskFilter::default() };
+    let Some(summary) = summaries(store, (task.0, task.0), &filter).await?.pop() else {
+        return Ok(Vec::new());
+    };
+    let missing = || StoreError::Inconsistent(format!("task {task} has no plan"));
+    let plan = plan(store, summary.plan).await?.ok_or_else(missing)?;
+    store.counters.statement();
+    let rows =
+        sqlx::query_file_as!(AttemptRow, "queries/attempts.sql", first).fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("read a task's attempts"))?;
+    rows.into_iter().map(|row| row.record(&plan)).collect()
+}
+
+pub(crate) async fn notes(store: &PostgresStore, task: TaskId) -> Result<Vec<NoteRecord>> {
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(NoteRow, "queries/notes.sql", task.0).fetch_all(&store.readers).await;
+    rows.map_err(engine("read a task's notes"))?.into_iter().map(NoteRow::record).collect()
+}
+
+pub(crate) async fn workers(store: &PostgresStore, limit: u32) -> Result<Vec<WorkerRecord>> {
+    let limit = i64::from(limit);
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(WorkerRow, "queries/workers.sql", limit).fetch_all(&store.readers).await;
+    rows.map_err(engine("list the workers"))?.into_iter().map(WorkerRow::record).collect()
+}
+
+pub(crate) async fn step_statistics(store: &PostgresStore, since: Timestamp) -> Result<Vec<StepStatistics>> {
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(StatisticsRow, "queries/step_statistics.sql", since.0)
+        .fetch_all(&store.readers)
+        .await;
+    rows.map_err(engine("sum up the attempts"))?.into_iter().map(StatisticsRow::record).collect()
+}
+
+pub(crate) async fn open_batches(
+    store: &PostgresStore,
+    workers: &[WorkerId],
+    until: Timestamp,
+) -> Result<Vec<(BatchId, WorkerId)>> {
+    if workers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let workers = workers.iter().map(|worker| worker.0).collect::<Vec<i64>>();
+    store.counters.statement();
+    let rows = sqlx::query_file!("queries/batches_of.sql", &workers, until.0).fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("read the open batches"))?;
+    Ok(rows.into_iter().map(|row| (BatchId(row.id), WorkerId(row.worker_id))).collect())
+}
+
+pub(crate) async fn glance(store: &PostgresStore, now: Timestamp) -> Result<Glance> {
+    store.counters.statement();
+    let row = sqlx::query_file!("queries/glance.sql", now.0).fetch_one(&store.readers).await;
+    let row = row.map_err(engine("look for waiting work"))?;
+    let due = row.next_ready_at.is_some_and(|at| at <= now.0);
+    Ok(Glance {
+        claimable: row.claimable || due,
+        next_ready_at: row.next_ready_at.map(Timestamp),
+        cancelled: row.cancelled,
+        expired: row.expired,
+    })
+}

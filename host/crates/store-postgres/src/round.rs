@@ -1,0 +1,608 @@
+//! One write transaction.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::{Postgres, Transaction};
+use stepwright_store::column::{digest, json, number, parsed, payload, text};
+use stepwright_store::row::{BatchRow, LeasedRow, StepOfTaskRow, key};
+use stepwright_store::{
+    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker,
+    OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput,
+    WorkerState,
+};
+use stepwright_workflow::task::{StepCounts, TaskState};
+use stepwright_workflow::{
+    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
+};
+
+use crate::encode::{self, int};
+use crate::error::engine;
+use crate::store::{Counters, PostgresStore};
+
+/// Dropping it without [`Round::commit`] rolls everything back.
+pub(crate) struct PostgresRound {
+    tx: Transaction<'static, Postgres>,
+    counters: Arc<Counters>,
+}
+
+/// Runs a checked query inside the round and counts it.
+macro_rules! run {
+    ($self:ident, $what:literal, $method:ident, $($query:tt)*) => {{
+        $self.counters.statement();
+        sqlx::query_file!($($query)*).$method(&mut *$self.tx).await.map_err(engine($what))?
+    }};
+}
+
+/// The same for rows that have a type of their own.
+macro_rules! rows {
+    ($self:ident, $what:literal, $row:ident, $method:ident, $($query:tt)*) => {{
+        $self.counters.statement();
+        sqlx::query_file_as!($row, $($query)*).$method(&mut *$self.tx).await.map_err(engine($what))?
+    }};
+}
+
+impl PostgresRound {
+    pub(crate) async fn begin(store: &PostgresStore) -> Result<Self> {
+        let tx = store.writers.begin().await.map_err(engine("begin a transaction"))?;
+        Ok(Self { tx, counters: store.counters.clone() })
+    }
+
+    async fn batch_ids(&mut self, count: usize) -> Result<Vec<BatchId>> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let rows = run!(self, "number new batches", fetch_all, "queries/batch_ids.sql", count);
+        Ok(rows.into_iter().map(|row| BatchId(row.id)).collect())
+    }
+
+    /// Tasks that have their idempotency key already, by place among those asked for.
+    async fn known(&mut self, tasks: &[(usize, &NewTask)]) -> Result<HashMap<usize, TaskId>> {
+        if tasks.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let column =
+            |of: fn(&NewTask) -> String| -> Vec<String> { tasks.iter().map(|(_, task)| of(task)).collect() };
+        let (namespaces, templates) =
+            (column(|task| task.namespace.clone()), column(|task| task.template.clone()));
+        let keys = column(|task| encode::shown(task.idempotency_key.as_deref().unwrap_or_default()));
+        let rows = run!(
+            self,
+            "look for idempotency keys",
+            fetch_all,
+            "queries/tasks_with_keys.sql",
+            &namespaces,
+            &templates,
+            &keys
+        );
+        rows.into_iter()
+            .map(|row| {
+                let at: usize = number("place", row.place - 1)?;
+                let (place, _) =
+                    tasks.get(at).ok_or_else(|| StoreError::Inconsistent(format!("place {at}")))?;
+                Ok((*place, TaskId(row.id)))
+            })
+            .collect()
+    }
+
+    /// Inserts tasks whose key is free, and returns the ids of those that were inserted, by place.
+    async fn insert(&mut self, tasks: &[&NewTask], now: Timestamp) -> Result<HashMap<usize, TaskId>> {
+        let columns = encode::tasks(tasks)?;
+        let rows = run!(
+            self,
+            "create tasks",
+            fetch_all,
+            "queries/create.sql",
+            &columns.plans,
+            &columns.namespaces,
+            &columns.templates,
+            &columns.priorities,
+            &columns.keys as &[Option<String>],
+            &columns.contexts,
+            &columns.tags,
+            &columns.step_places,
+            &columns.step_parents,
+            now.0
+        );
+        rows.into_iter().map(|row| Ok((number("place", row.place - 1)?, TaskId(row.id)))).collect()
+    }
+}
+
+#[async_trait]
+impl Round for PostgresRound {
+    async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The same key twice in one request is one task: the statement would refuse to see its own insertion.
+        let mut first: HashMap<(&str, &str, &str), usize> = HashMap::new();
+        let key = |task: &'_ NewTask| task.idempotency_key.is_some();
+        let mut same = Vec::with_capacity(tasks.len());
+        for (place, task) in tasks.iter().enumerate() {
+            same.push(match task.idempotency_key.as_deref() {
+                Some(key) => *first.entry((&task.namespace, &task.template, key)).or_insert(place),
+                None => place,
+            });
+        }
+        let distinct: Vec<usize> = (0..tasks.len()).filter(|place| same[*place] == *place).collect();
+        let new: Vec<&NewTask> = distinct.iter().map(|place| &tasks[*place]).collect();
+        let inserted = self.insert(&new, now).await?;
+        let inserted: HashMap<usize, TaskId> =
+            inserted.into_iter().map(|(at, task)| (distinct[at], task)).collect();
+        let taken = |place: &&usize| !inserted.contains_key(*place) && key(&tasks[**place]);
+        let taken: Vec<(usize, &NewTask)> =
+            distinct.iter().filter(taken).map(|place| (*place, &tasks[*place])).collect();
+        let known = self.known(&taken).await?;
+        let created = same.iter().enumerate().map(|(place, first)| {
+            if let Some(task) = inserted.get(first) {
+                return Ok(Created { task: *task, existing: place != *first });
+            }
+            let task = known.get(first).copied();
+            let task = task.ok_or_else(|| {
+                StoreError::Inconsistent(format!("task {place} of a request was neither created nor found"))
+            })?;
+            Ok(Created { task, existing: true })
+        });
+        created.collect()
+    }
+
+    async fn lock(&mut self, tasks: &[TaskId]) -> Result<()> {
+        if !tasks.is_empty() {
+            run!(self, "lock tasks", fetch_one, "queries/lock.sql", &ids(tasks));
+        }
+        Ok(())
+    }
+
+    async fn complete(
+        &mut self,
+        attempts: &[CompletedAttempt],
+        now: Timestamp,
+    ) -> Result<Vec<(AttemptKey, PlanId)>> {
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = encode::keys(attempts.iter().map(|done| &done.key));
+        let lines = encode::lines(attempts.iter().map(|done| &done.line));
+        let outputs: Vec<&str> = attempts.iter().map(|done| done.output.as_str()).collect();
+        let moved = run!(
+            self,
+            "complete steps",
+            fetch_all,
+            "queries/complete.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches,
+            &outputs as &[&str],
+            &lines.digests as &[Option<Vec<u8>>],
+            &lines.started_at as &[Option<i64>],
+            &lines.execution_us,
+            &lines.cpu_us,
+            &lines.memory_bytes_peak,
+            &lines.logs as &[Option<String>],
+            now.0
+        );
+        moved
+            .into_iter()
+            .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))
+            .collect()
+    }
+
+    async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = encode::keys(keys);
+        let rows = rows!(
+            self,
+            "read leased steps",
+            LeasedRow,
+            fetch_all,
+            "queries/leased.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches
+        );
+        rows.into_iter().map(LeasedRow::record).collect()
+    }
+
+    async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>> {
+        if attempts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = encode::keys(attempts.iter().map(|ended| &ended.key));
+        let lines = encode::lines(attempts.iter().map(|ended| &ended.line));
+        let states: Vec<&str> = attempts.iter().map(|ended| ended.to.state.as_str()).collect();
+        let failures: Vec<i32> = attempts.iter().map(|ended| int(ended.to.failures)).collect();
+        let losses: Vec<i32> = attempts.iter().map(|ended| int(ended.to.losses)).collect();
+        let ready_at: Vec<Option<i64>> = attempts.iter().map(|ended| ended.ready_at.map(|at| at.0)).collect();
+        let statuses: Vec<&str> = attempts.iter().map(|ended| ended.status.as_str()).collect();
+        let reasons = attempts.iter().map(|ended| text(&ended.failure)).collect::<Result<Vec<String>>>()?;
+        let moved = run!(
+            self,
+            "end attempts",
+            fetch_all,
+            "queries/end.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches,
+            &states as &[&str],
+            &failures,
+            &losses,
+            &ready_at as &[Option<i64>],
+            &statuses as &[&str],
+            &reasons,
+            &lines.digests as &[Option<Vec<u8>>],
+            &lines.started_at as &[Option<i64>],
+            &lines.execution_us,
+            &lines.cpu_us,
+            &lines.memory_bytes_peak,
+            &lines.logs as &[Option<String>],
+            now.0
+        );
+        moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+    }
+
+    async fn started(&mut self, running: &[RunningAttempt]) -> Result<()> {
+        if running.is_empty() {
+            return Ok(());
+        }
+        let keys = encode::keys(running.iter().map(|running| &running.key));
+        let fractions: Vec<Option<f64>> = running.iter().map(|running| running.fraction).collect();
+        let notes: Vec<Option<String>> =
+            running.iter().map(|running| running.note.as_deref().map(encode::shown)).collect();
+        run!(
+            self,
+            "mark running steps",
+            execute,
+            "queries/started.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches,
+            &fractions as &[Option<f64>],
+            &notes as &[Option<String>]
+        );
+        Ok(())
+    }
+
+    async fn recorded(&mut self, keys: &[AttemptKey]) -> Result<Vec<(AttemptKey, Option<Digest>)>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = encode::keys(keys);
+        let rows = run!(
+            self,
+            "read the ledger",
+            fetch_all,
+            "queries/recorded.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches
+        );
+        rows.into_iter()
+            .map(|row| {
+                let reported = row.digest.map(|bytes| digest("attempts.digest", &bytes)).transpose()?;
+                Ok((key(row.step_id, row.attempt, row.batch_id)?, reported))
+            })
+            .collect()
+    }
+
+    async fn release(&mut self, parents_finished: &[(StepId, u32)]) -> Result<Vec<StepId>> {
+        if parents_finished.is_empty() {
+            return Ok(Vec::new());
+        }
+        let steps: Vec<i64> = parents_finished.iter().map(|(step, _)| step.0).collect();
+        let finished: Vec<i32> = parents_finished.iter().map(|(_, finished)| int(*finished)).collect();
+        let moved = run!(self, "release dependants", fetch_all, "queries/release.sql", &steps, &finished);
+        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+    }
+
+    async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "count steps", fetch_all, "queries/count_steps.sql", &ids(tasks));
+        rows.into_iter()
+            .map(|row| {
+                let count = |value| number("count of steps", value);
+                let counts = StepCounts {
+                    pending: count(row.pending)?,
+                    active: count(row.active)?,
+                    error: count(row.error)?,
+                    finished_well: count(row.finished_well)?,
+                };
+                Ok((TaskId(row.id), parsed("tasks.state", &row.state)?, counts))
+            })
+            .collect()
+    }
+
+    async fn settle(&mut self, tasks: &[(TaskId, TaskState, TaskState)], now: Timestamp) -> Result<()> {
+        if !tasks.is_empty() {
+            let ids: Vec<i64> = tasks.iter().map(|(task, _, _)| task.0).collect();
+            let from: Vec<&str> = tasks.iter().map(|(_, from, _)| from.as_str()).collect();
+            let to: Vec<&str> = tasks.iter().map(|(_, _, to)| to.as_str()).collect();
+            run!(
+                self,
+                "settle tasks",
+                execute,
+                "queries/settle.sql",
+                &ids,
+                &from as &[&str],
+                &to as &[&str],
+                now.0
+            );
+        }
+        Ok(())
+    }
+
+    async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)> {
+        let woken = run!(self, "wake waiting steps", execute, "queries/wake.sql", now.0).rows_affected();
+        let next = run!(self, "find the next retry time", fetch_one, "queries/next_ready_at.sql").ready_at;
+        Ok((woken, next.map(Timestamp)))
+    }
+
+    async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = run!(self, "find claimable steps", fetch_all, "queries/claimable.sql", limit);
+        rows.into_iter()
+            .map(|row| {
+                let attempt = number("steps.attempt", row.attempt)?;
+                Ok(ReadyStep { step: StepId(row.id), plan: PlanId(row.plan_id), attempt })
+            })
+            .collect()
+    }
+
+    async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {
+        if tasks.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rows = run!(self, "read contexts", fetch_all, "queries/inputs.sql", &ids(tasks));
+        rows.into_iter()
+            .map(|row| {
+                Ok(TaskInput {
+                    task: TaskId(row.task_id),
+                    context: payload("task_inputs.context", row.context)?,
+                    tags: json("task_inputs.tags", &row.tags)?,
+                })
+            })
+            .collect()
+    }
+
+    async fn outputs(&mut self, steps: &[StepId]) -> Result<Vec<(StepId, Payload)>> {
+        if steps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let steps: Vec<i64> = steps.iter().map(|step| step.0).collect();
+        let rows = run!(self, "read outputs", fetch_all, "queries/outputs.sql", &steps);
+        rows.into_iter().map(|row| Ok((StepId(row.id), payload("steps.output", row.output)?))).collect()
+    }
+
+    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
+        if batches.is_empty() {
+            return Ok(Vec::new());
+        }
+        let made = self.batch_ids(batches.len()).await?;
+        let batch_ids: Vec<i64> = made.iter().map(|id| id.0).collect();
+        let workers: Vec<i64> = batches.iter().map(|batch| batch.worker.0).collect();
+        let listed = batches.iter().map(|batch| text(&batch.steps)).collect::<Result<Vec<String>>>()?;
+        let leases = made.iter().zip(batches).flat_map(|(id, batch)| {
+            batch.steps.iter().map(|(step, attempt)| AttemptKey {
+                step: *step,
+                attempt: *attempt,
+                batch: *id,
+            })
+        });
+        let leases: Vec<AttemptKey> = leases.collect();
+        let keys = encode::keys(&leases);
+        let mut tasks: Vec<i64> =
+            leases.iter().filter(|lease| lease.attempt == 1).map(|lease| lease.step.task().0).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        let leased = run!(
+            self,
+            "lease steps",
+            fetch_all,
+            "queries/lease.sql",
+            &keys.steps,
+            &keys.attempts,
+            &keys.batches,
+            &batch_ids,
+            &workers,
+            &listed,
+            &tasks,
+            now.0
+        )
+        .len();
+        let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
+        if leased != wanted {
+            return Err(StoreError::Inconsistent(format!(
+                "{wanted} steps were claimable, but {leased} could be leased"
+            )));
+        }
+        Ok(made)
+    }
+
+    async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
+        let rows =
+            rows!(self, "read a worker's batches", BatchRow, fetch_all, "queries/open_batches.sql", worker.0);
+        rows.into_iter().map(BatchRow::record).collect()
+    }
+
+    async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>> {
+        rows!(self, "read a batch", BatchRow, fetch_optional, "queries/batch.sql", id.0)
+            .map(BatchRow::record)
+            .transpose()
+    }
+
+    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
+        if !batches.is_empty() {
+            let ids: Vec<i64> = batches.iter().map(|(batch, _)| batch.0).collect();
+            let ends: Vec<&str> = batches.iter().map(|(_, end)| end.as_str()).collect();
+            run!(self, "close batches", execute, "queries/close_batches.sql", &ids, &ends as &[&str], now.0);
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()> {
+        if !notes.is_empty() {
+            let tasks: Vec<Option<i64>> = notes.iter().map(|note| note.task.map(|task| task.0)).collect();
+            let steps: Vec<Option<i64>> = notes.iter().map(|note| note.step.map(|step| step.0)).collect();
+            let batches: Vec<Option<i64>> =
+                notes.iter().map(|note| note.batch.map(|batch| batch.0)).collect();
+            let attempts: Vec<Option<i64>> = notes.iter().map(|note| note.attempt.map(i64::from)).collect();
+            let kinds: Vec<&str> = notes.iter().map(|note| note.kind.as_str()).collect();
+            let details: Vec<String> = notes.iter().map(|note| encode::shown(&note.detail)).collect();
+            run!(
+                self,
+                "write notes",
+                execute,
+                "queries/notes_insert.sql",
+                &tasks as &[Option<i64>],
+                &steps as &[Option<i64>],
+                &batches as &[Option<i64>],
+                &attempts as &[Option<i64>],
+                &kinds as &[&str],
+                &details,
+                now.0
+            );
+        }
+        Ok(())
+    }
+
+    async fn take_cancelled(&mut self, workers: &[WorkerId]) -> Result<Vec<AttemptKey>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let workers: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
+        let rows = run!(self, "take attempts to stop", fetch_all, "queries/to_stop.sql", &workers);
+        rows.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+    }
+
+    async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
+        let NewWorker { name, incarnation, host, pid, slots, orchestrator } = worker;
+        let row = run!(
+            self,
+            "register a worker",
+            fetch_one,
+            "queries/worker_join.sql",
+            encode::shown(name),
+            encode::shown(incarnation),
+            encode::shown(host),
+            i64::from(*pid),
+            i64::from(*slots),
+            orchestrator,
+            lease_until.0,
+            now.0
+        );
+        Ok(WorkerId(row.id))
+    }
+
+    async fn renew(
+        &mut self,
+        workers: &[WorkerId],
+        orchestrator: &str,
+        lease_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
+        let rows = run!(
+            self,
+            "renew leases",
+            fetch_all,
+            "queries/workers_renew.sql",
+            &ids,
+            lease_until.0,
+            now.0,
+            orchestrator
+        );
+        Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
+    }
+
+    async fn leave(
+        &mut self,
+        workers: &[(WorkerId, WorkerState)],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<WorkerId>> {
+        if workers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<i64> = workers.iter().map(|(worker, _)| worker.0).collect();
+        let states: Vec<&str> = workers.iter().map(|(_, state)| state.as_str()).collect();
+        let left = run!(
+            self,
+            "end workers",
+            fetch_all,
+            "queries/workers_leave.sql",
+            &ids,
+            &states as &[&str],
+            now.0,
+            orchestrator
+        );
+        Ok(left.into_iter().map(|row| WorkerId(row.id)).collect())
+    }
+
+    async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
+        let rows = run!(self, "find ended leases", fetch_all, "queries/workers_expired.sql", now.0);
+        Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
+    }
+
+    async fn adopt(&mut self, lease_until: Timestamp) -> Result<()> {
+        run!(self, "adopt the workers", execute, "queries/workers_adopt.sql", lease_until.0);
+        Ok(())
+    }
+
+    async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>> {
+        let first = StepId::new(task, 0).0;
+        let rows =
+            rows!(self, "read a task's steps", StepOfTaskRow, fetch_all, "queries/steps_of_task.sql", first);
+        rows.into_iter().map(StepOfTaskRow::record).collect()
+    }
+
+    async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {
+        let row = run!(self, "read a plan", fetch_optional, "queries/plan.sql", id.0);
+        row.map(|row| json("plans.content", &row.content)).transpose()
+    }
+
+    async fn task(&mut self, task: TaskId) -> Result<Option<(PlanId, TaskState)>> {
+        let row = run!(self, "read a task", fetch_optional, "queries/task_state.sql", task.0);
+        row.map(|row| Ok((PlanId(row.plan_id), parsed("tasks.state", &row.state)?))).transpose()
+    }
+
+    async fn change(&mut self, changes: &[StepChange]) -> Result<Vec<StepId>> {
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let steps: Vec<i64> = changes.iter().map(|change| change.step.0).collect();
+        let from: Vec<&str> = changes.iter().map(|change| change.from.as_str()).collect();
+        let to: Vec<&str> = changes.iter().map(|change| change.to.state.as_str()).collect();
+        let failures: Vec<i32> = changes.iter().map(|change| int(change.to.failures)).collect();
+        let losses: Vec<i32> = changes.iter().map(|change| int(change.to.losses)).collect();
+        let outputs: Vec<Option<&str>> =
+            changes.iter().map(|change| change.output.as_ref().map(Payload::as_str)).collect();
+        let moved = run!(
+            self,
+            "change steps",
+            fetch_all,
+            "queries/change_steps.sql",
+            &steps,
+            &from as &[&str],
+            &to as &[&str],
+            &failures,
+            &losses,
+            &outputs as &[Option<&str>]
+        );
+        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.tx.commit().await.map_err(engine("commit"))?;
+        self.counters.commit();
+        Ok(())
+    }
+}
+
+fn ids(tasks: &[TaskId]) -> Vec<i64> {
+    tasks.iter().map(|task| task.0).collect()
+}
