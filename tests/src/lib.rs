@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should say so and end"
 )]
 
+pub mod books;
 pub mod model;
 pub mod processes;
 pub mod rig;

@@ -13,6 +13,8 @@ pub struct Deployment {
     data: tempfile::TempDir,
     /// Socket names are limited to some hundred bytes, so they get a short path.
     run: tempfile::TempDir,
+    /// What `--db` says, unless the database is the file in the data folder.
+    database: Option<String>,
 }
 
 impl Deployment {
@@ -20,7 +22,12 @@ impl Deployment {
     pub fn new() -> Self {
         let prefixed =
             |prefix: &str| tempfile::Builder::new().prefix(prefix).tempdir().expect("a temporary folder");
-        Self { data: prefixed("stepwright-data-"), run: prefixed("sw-") }
+        Self { data: prefixed("stepwright-data-"), run: prefixed("sw-"), database: None }
+    }
+
+    /// Empty folders beside a database at a server.
+    pub fn at(database: String) -> Self {
+        Self { database: Some(database), ..Self::new() }
     }
 
     /// The data folder.
@@ -30,15 +37,43 @@ impl Deployment {
 
     /// The run folder.
     pub fn run_dir(&self) -> PathBuf {
+        self.run_dir_of(0)
+    }
+
+    /// The run folder of one of several orchestrators, counted from zero.
+    pub fn run_dir_of(&self, orchestrator: usize) -> PathBuf {
         // Made by the host, with the mode that it wants.
-        self.run.path().join("run")
+        self.run.path().join(format!("run-{orchestrator}"))
+    }
+
+    /// The socket of one of several orchestrators.
+    pub fn socket_of(&self, orchestrator: usize) -> String {
+        self.run_dir_of(orchestrator).join("orchestrator.sock").to_string_lossy().into_owned()
+    }
+
+    /// Starts one of several orchestrators.
+    pub fn orchestrate(&self, number: usize) -> Process {
+        let run_dir = self.run_dir_of(number).to_string_lossy().into_owned();
+        self.start(&["orchestrate", "--run-dir", &run_dir])
+    }
+
+    /// Starts a worker for several orchestrators. It has a run folder of its own, as on a machine of its own.
+    pub fn work(&self, name: &str, orchestrators: usize) -> Process {
+        let sockets: Vec<String> = (0..orchestrators).map(|number| self.socket_of(number)).collect();
+        self.start(&["work", "--name", name, "--slots", "2", "--orchestrator", &sockets.join(",")])
     }
 
     /// The binary with its folders, ready for arguments. It sees no environment of ours.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.current_dir(self.data()).env_clear().stdin(Stdio::null());
-        command.arg("--data-dir").arg(self.data()).arg("--run-dir").arg(self.run_dir()).args(arguments);
+        command.arg("--data-dir").arg(self.data()).args(arguments);
+        if !arguments.contains(&"--run-dir") {
+            command.arg("--run-dir").arg(self.run_dir());
+        }
+        if let Some(database) = &self.database {
+            command.arg("--db").arg(database);
+        }
         command
     }
 
@@ -108,6 +143,16 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().expect("it is our child");
         self.child.wait().expect("it is our child");
+    }
+
+    /// SIGSTOP: it is there and does nothing, as on a machine that was suspended.
+    pub fn suspend(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).expect("it is our child");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).expect("it is our child");
     }
 
     /// SIGTERM, waits for its end, and returns its exit code.

@@ -32,6 +32,9 @@ pub(crate) use tree::Tree;
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Between two looks, at most.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How long a database may be away before watching is given up, and the pause between two tries.
+const PATIENCE: Duration = Duration::from_secs(300);
+const PAUSE_AWAY: Duration = Duration::from_millis(500);
 /// A look may take one part in so many of the time, so that watching never slows down what is watched.
 const LOOK_SHARE: u32 = 20;
 /// Between two lines about many tasks, at least one part in so many of the time so far: close at first, and no flood later.
@@ -191,13 +194,35 @@ impl Watch<'_> {
     /// Looks at what is not settled yet, and says whether something still is not.
     async fn look(&self, tally: &mut Tally) -> Result<bool, StoreError> {
         let open = tally.open();
-        tally.see(&self.store.task_states(&open).await?);
+        tally.see(&patiently(|| self.store.task_states(&open)).await?);
         Ok(!tally.open().is_empty())
     }
 
     async fn record(&self, task: TaskId) -> Result<TaskRecord, StoreError> {
         let missing = || StoreError::NotFound { subject: format!("task {task}") };
-        self.store.task(task).await?.ok_or_else(missing)
+        patiently(|| self.store.task(task)).await?.ok_or_else(missing)
+    }
+}
+
+/// Reads again while the database is away: whoever watches need not know that it was started anew.
+async fn patiently<T, R: Future<Output = Result<T, StoreError>>>(
+    read: impl Fn() -> R,
+) -> Result<T, StoreError> {
+    let mut away_since = None;
+    loop {
+        match read().await {
+            Err(error) if error.is_passing() => {
+                let since = *away_since.get_or_insert_with(|| {
+                    output::hint(format_args!("{error}; waiting for it to pass"));
+                    Instant::now()
+                });
+                if since.elapsed() >= PATIENCE {
+                    return Err(error);
+                }
+                sleep(PAUSE_AWAY).await;
+            }
+            result => return result,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every example template, run by real processes, with results that prove that every parent's output arrived.
 
 use serde_json::{Value, json};
+use stepwright_postgres_harness::Database;
 use stepwright_tests::processes::{Deployment, plugin, template};
 
 /// What came of the step at the end of a shape, for `n` = 4.
@@ -34,6 +35,27 @@ fn every_shape_gives_its_number_and_every_order_its_end() {
     let deployment = Deployment::new();
     let orchestrator = deployment.start(&["orchestrate"]);
     let worker = deployment.start(&["work", "--name", "one"]);
+    everything(&deployment);
+    assert_eq!(worker.terminate(), Some(0));
+    assert_eq!(orchestrator.terminate(), Some(0));
+}
+
+#[tokio::test]
+async fn two_orchestrators_and_four_workers_do_the_same_at_one_server() {
+    let database = Database::fresh().await;
+    let deployment = Deployment::at(database.url());
+    let orchestrators = [0, 1].map(|number| deployment.orchestrate(number));
+    let workers = ["a", "b", "c", "d"].map(|name| deployment.work(name, 2));
+    everything(&deployment);
+    for worker in workers {
+        assert_eq!(worker.terminate(), Some(0));
+    }
+    for orchestrator in orchestrators {
+        assert_eq!(orchestrator.terminate(), Some(0));
+    }
+}
+
+fn everything(deployment: &Deployment) {
     deployment.succeed(&["plugin", "add", &plugin("shapes"), &plugin("shop")]);
     let names = [
         "linear_4",
@@ -48,16 +70,14 @@ fn every_shape_gives_its_number_and_every_order_its_end() {
     for name in names {
         deployment.succeed(&["template", "add", &template(name)]);
     }
-    check(&deployment, "linear_4", "fourth", 196, 4);
-    check(&deployment, "diamond", "bottom", 45, 4);
-    check(&deployment, "merge_3_1", "meet", 576, 4);
-    check(&deployment, "tree_7", "right_left", 36, 3);
-    check(&deployment, "mixed_dag_7", "g", 2_244, 7);
-    check(&deployment, "fan_out_200", "gather", 20_900, 202);
-    orders(&deployment);
-    payments(&deployment);
-    assert_eq!(worker.terminate(), Some(0));
-    assert_eq!(orchestrator.terminate(), Some(0));
+    check(deployment, "linear_4", "fourth", 196, 4);
+    check(deployment, "diamond", "bottom", 45, 4);
+    check(deployment, "merge_3_1", "meet", 576, 4);
+    check(deployment, "tree_7", "right_left", 36, 3);
+    check(deployment, "mixed_dag_7", "g", 2_244, 7);
+    check(deployment, "fan_out_200", "gather", 20_900, 202);
+    orders(deployment);
+    payments(deployment);
 }
 
 fn order(token: &str, sku: &str) -> Value {

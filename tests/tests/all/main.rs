@@ -9,6 +9,7 @@
 
 mod cli;
 mod docs;
+mod fleet;
 mod flow;
 mod model;
 mod recovery;

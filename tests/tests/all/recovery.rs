@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 
 use serde_json::json;
-use stepwright_store::{AttemptStatus, Store as _};
+use stepwright_store::Store as _;
 use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
+use stepwright_tests::books;
 use stepwright_tests::processes::{Deployment, Process, plugin};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
@@ -84,31 +85,7 @@ async fn check_books(deployment: &Deployment) {
     for id in 1..=TASKS {
         let task = store.task(TaskId(id)).await.expect("the store answers").expect("the task is there");
         let n = task.context.read::<serde_json::Value>().expect("JSON")["n"].as_i64().expect("a number");
-        let last = task.steps_detail[2]
-            .output
-            .as_ref()
-            .expect("an output")
-            .read::<serde_json::Value>()
-            .expect("JSON");
-        assert_eq!(last["value"], 2 * n);
-        let attempts = store.attempts(TaskId(id)).await.expect("the ledger");
-        for step in &task.steps_detail {
-            let lines: Vec<_> = attempts.iter().filter(|line| line.step == step.id).collect();
-            let numbers: Vec<u32> = lines.iter().map(|line| line.attempt).collect();
-            assert_eq!(
-                numbers,
-                (1..=step.attempt).collect::<Vec<_>>(),
-                "task {id}, step {}: a line for each attempt",
-                step.name
-            );
-            let completed = lines.iter().filter(|line| line.status == AttemptStatus::Completed).count();
-            assert_eq!(completed, 1, "task {id}, step {}", step.name);
-            lost += lines.iter().filter(|line| line.status == AttemptStatus::Lost).count();
-            assert!(
-                lines.iter().all(|line| line.status != AttemptStatus::Failed),
-                "nothing failed by itself"
-            );
-        }
+        lost += books::check(&store, TaskId(id), "last", 2 * n).await;
     }
     assert!(lost > 0, "the killed workers held steps");
     store.close().await;

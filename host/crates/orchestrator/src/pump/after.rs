@@ -189,7 +189,7 @@ impl Orchestrator {
     fn put_back(&mut self, mut input: RoundInput, replies: Vec<StartReply>, error: &StoreError) {
         self.totals.rounds_failed.fetch_add(1, Ordering::Relaxed);
         let reason = describe(error);
-        let passing = matches!(error, StoreError::Busy { .. } | StoreError::Unavailable { .. });
+        let passing = error.is_passing();
         tracing::error!(reason, outcomes = input.outcomes.len(), "a round failed");
         if !passing {
             // Requests from this process get the error back rather than another try.
