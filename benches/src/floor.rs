@@ -2,13 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use serde::Serialize;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _};
 use stepwright_executor::bare::Bare;
 use stepwright_executor::{EngineOptions, Sandbox};
 
+use crate::database::Engine;
 use crate::usage;
 
 /// The floors of this machine at this moment.
@@ -23,8 +21,10 @@ pub(crate) struct Floors {
 const MEASURED: Duration = Duration::from_secs(2);
 
 /// Measures both, prints them as a JSON line.
-pub(crate) async fn measure() -> anyhow::Result<Floors> {
-    let floors = Floors { wasm_call_us: wasm_call_us().await?, commits_per_s: commits_per_s().await? };
+pub(crate) async fn measure(engine: Engine) -> anyhow::Result<Floors> {
+    let folder = crate::world::data_folder()?;
+    let commits_per_s = engine.commits_per_s(folder.path(), MEASURED).await?;
+    let floors = Floors { wasm_call_us: wasm_call_us().await?, commits_per_s };
     println!("{}", serde_json::json!({ "floor": floors }));
     Ok(floors)
 }
@@ -45,27 +45,4 @@ async fn wasm_call_us() -> anyhow::Result<f64> {
     }
     let spent = usage::cpu(std::process::id())? - cpu;
     Ok(spent.as_secs_f64() * 1_000_000.0 / f64::from(calls))
-}
-
-async fn commits_per_s() -> anyhow::Result<f64> {
-    let folder = crate::world::data_folder()?;
-    let options = SqliteConnectOptions::new()
-        .filename(folder.path().join("floor.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
-    let mut connection = options.connect().await?;
-    sqlx::query("CREATE TABLE floor (id INTEGER PRIMARY KEY, text TEXT)").execute(&mut connection).await?;
-    let begun = Instant::now();
-    let mut commits = 0_u32;
-    while begun.elapsed() < MEASURED {
-        sqlx::query("INSERT INTO floor (text) VALUES (?)")
-            .bind("two hundred bytes or less")
-            .execute(&mut connection)
-            .await?;
-        commits += 1;
-    }
-    let rate = f64::from(commits) / begun.elapsed().as_secs_f64();
-    connection.close().await.context("failed to close the floor's database")?;
-    Ok(rate)
 }

@@ -32,9 +32,9 @@ struct Reading {
 /// Runs one workload and takes its figures.
 pub(crate) async fn run(world: &mut World, workload: &Workload, floors: &Floors) -> anyhow::Result<Report> {
     drive(world, workload, WARM_UP.min(workload.tasks)).await?;
-    let before = read(world)?;
+    let (wal_before, before) = (wal(world).await?, read(world)?);
     let latencies = drive(world, workload, workload.tasks).await?;
-    let after = read(world)?;
+    let (after, wal_after) = (read(world)?, wal(world).await?);
     let steps = workload.tasks * workload.steps;
     let per_step = |from: Duration, to: Duration| (to - from).as_secs_f64() * 1_000.0 / steps as f64;
     let workers = per_step(before.cpu_workers, after.cpu_workers);
@@ -44,7 +44,8 @@ pub(crate) async fn run(world: &mut World, workload: &Workload, floors: &Floors)
     let messages = |stats: &OrchestratorStats| stats.messages_sent + stats.messages_received;
     Ok(Report {
         workload: workload.name,
-        store: "sqlite",
+        store: world.engine.name(),
+        finished_before: world.finished,
         tasks: workload.tasks,
         steps,
         in_flight: workload.in_flight,
@@ -57,10 +58,19 @@ pub(crate) async fn run(world: &mut World, workload: &Workload, floors: &Floors)
         rss_mb: memory(world)? as f64 / 1_048_576.0,
         commits: after.counters.commits - before.counters.commits,
         statements: after.counters.statements - before.counters.statements,
+        wal_bytes: wal_before.zip(wal_after).map(|(before, after)| after - before),
         zmq_messages: messages(&after.stats) - messages(&before.stats),
         ratio_to_wasm_floor: cpu * 1_000.0 / floors.wasm_call_us,
         ratio_to_commit_floor: p50_ms * floors.commits_per_s / 1_000.0,
     })
+}
+
+/// Where the server's log ends, if there is a server.
+async fn wal(world: &World) -> anyhow::Result<Option<i64>> {
+    match &world.database {
+        Some(database) => Ok(Some(crate::database::wal_bytes(database).await?)),
+        None => Ok(None),
+    }
 }
 
 fn read(world: &World) -> anyhow::Result<Reading> {

@@ -1,8 +1,9 @@
 //! The workloads end to end, and the floors below which nothing can be. One JSON line each on stdout, a table on stderr.
 //!
 //! The orchestrator and the load generator live in this process; two worker processes run the steps, over ZeroMQ on ipc.
-//! The database is a file on the disk below the current directory, and every commit is durable.
+//! The database is a file on the disk below the current directory, or a PostgreSQL, and every commit is durable.
 
+mod database;
 mod floor;
 mod load;
 mod report;
@@ -12,8 +13,9 @@ mod world;
 
 use std::process::ExitCode;
 
+use crate::database::Engine;
 use crate::report::Report;
-use crate::workload::Workload;
+use crate::workload::{Choice, Workload};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,20 +31,27 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let chosen = workload::choose(arguments)?;
-    let floors = floor::measure().await?;
+    let Choice { workloads, engine, finished } = workload::choose(arguments)?;
+    let floors = floor::measure(engine).await?;
     let mut reports = Vec::new();
-    for workload in chosen {
-        let report = measure(&workload, &floors).await?;
-        println!("{}", serde_json::to_string(&report)?);
-        reports.push(report);
+    for workload in workloads {
+        for finished in &finished {
+            let report = measure(&workload, engine, *finished, &floors).await?;
+            println!("{}", serde_json::to_string(&report)?);
+            reports.push(report);
+        }
     }
     report::table(&floors, &reports);
     Ok(())
 }
 
-async fn measure(workload: &Workload, floors: &floor::Floors) -> anyhow::Result<Report> {
-    let mut world = world::World::start(workload).await?;
+async fn measure(
+    workload: &Workload,
+    engine: Engine,
+    finished: usize,
+    floors: &floor::Floors,
+) -> anyhow::Result<Report> {
+    let mut world = world::World::start(workload, engine, finished).await?;
     let report = load::run(&mut world, workload, floors).await;
     world.stop().await?;
     report

@@ -9,6 +9,8 @@ use crate::floor::Floors;
 pub(crate) struct Report {
     pub(crate) workload: &'static str,
     pub(crate) store: &'static str,
+    /// Tasks that had finished in this database before.
+    pub(crate) finished_before: usize,
     pub(crate) tasks: usize,
     pub(crate) steps: usize,
     pub(crate) in_flight: usize,
@@ -18,7 +20,7 @@ pub(crate) struct Report {
     /// From a task's submit to its observed end.
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
-    /// CPU of the orchestrator, the load generator and the workers.
+    /// CPU of the orchestrator, the load generator and the workers; not of a database server.
     pub(crate) cpu_ms_per_step: f64,
     /// The share of the worker processes in it.
     pub(crate) cpu_ms_per_step_workers: f64,
@@ -26,6 +28,9 @@ pub(crate) struct Report {
     pub(crate) rss_mb: f64,
     pub(crate) commits: u64,
     pub(crate) statements: u64,
+    /// What the server wrote to its log of changes, its full pages after a checkpoint included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wal_bytes: Option<i64>,
     pub(crate) zmq_messages: u64,
     /// CPU per step over the CPU of a bare instantiate, call and drop.
     pub(crate) ratio_to_wasm_floor: f64,

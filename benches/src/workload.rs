@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, bail};
 
+use crate::database::Engine;
+
 /// One workload.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Workload {
@@ -24,12 +26,38 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "W4", template: "noop_1", tasks: 300, steps: 1, in_flight: 1 },
 ];
 
-/// The workloads named, with `--in-flight N` applied; all of them when none is named.
-pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Vec<Workload>> {
+/// What was asked for.
+pub(crate) struct Choice {
+    /// What is run.
+    pub(crate) workloads: Vec<Workload>,
+    /// On which engine.
+    pub(crate) engine: Engine,
+    /// Each workload once for each number of tasks that have finished in the database before.
+    pub(crate) finished: Vec<usize>,
+}
+
+/// The workloads named, all of them when none is named, with `--in-flight N`, `--store sqlite|postgres` and
+/// `--finished N,N` applied.
+pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Choice> {
     let mut chosen = Vec::new();
     let mut in_flight = None;
+    let (mut engine, mut finished) = (Engine::Sqlite, vec![0]);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        if argument == "--store" {
+            engine = match rest.next().map(String::as_str) {
+                Some("sqlite") => Engine::Sqlite,
+                Some("postgres") => Engine::Postgres,
+                other => bail!("--store: {other:?} is no engine; there are sqlite and postgres"),
+            };
+            continue;
+        }
+        if argument == "--finished" {
+            let value = rest.next().context("--finished needs numbers, separated by commas")?;
+            let numbers = value.split(',').map(|number| number.parse::<usize>());
+            finished = numbers.collect::<Result<_, _>>().with_context(|| format!("--finished: '{value}'"))?;
+            continue;
+        }
         if argument == "--in-flight" {
             let value = rest.next().context("--in-flight needs a number")?;
             in_flight = Some(
@@ -49,5 +77,5 @@ pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Vec<Workload>> {
     if let Some(in_flight) = in_flight {
         chosen.iter_mut().for_each(|workload| workload.in_flight = in_flight.clamp(1, workload.tasks));
     }
-    Ok(chosen)
+    Ok(Choice { workloads: chosen, engine, finished })
 }

@@ -8,14 +8,15 @@ use anyhow::{Context as _, anyhow, ensure};
 use stepwright_executor::{EngineOptions, Sandbox, inspect};
 use stepwright_orchestrator::catalog::{self, Prepared};
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions};
+use stepwright_postgres_harness::Database;
 use stepwright_registry::PluginFolder;
-use stepwright_store::{NewPlugin, Store};
-use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
+use stepwright_store::{NewPlugin, Store, WorkerState};
 use stepwright_transport::zmq::{self, BindOptions};
 use stepwright_workflow::{Clock, Payload, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::database::Engine;
 use crate::workload::Workload;
 
 const WORKERS: usize = 2;
@@ -54,6 +55,11 @@ pub(crate) struct World {
     pub(crate) handle: OrchestratorHandle,
     pub(crate) prepared: Prepared,
     pub(crate) workers: Vec<WorkerProcess>,
+    pub(crate) engine: Engine,
+    /// Tasks that had finished before.
+    pub(crate) finished: usize,
+    /// Where it is a server's.
+    pub(crate) database: Option<Database>,
     stop: CancellationToken,
     running: JoinSet<anyhow::Result<()>>,
     /// On the disk that is measured.
@@ -78,12 +84,15 @@ pub(crate) fn component() -> anyhow::Result<Vec<u8>> {
 
 impl World {
     /// Starts everything and waits until the workers have joined.
-    pub(crate) async fn start(workload: &Workload) -> anyhow::Result<Self> {
+    pub(crate) async fn start(workload: &Workload, engine: Engine, finished: usize) -> anyhow::Result<Self> {
         let (data, run) = (data_folder()?, tempfile::Builder::new().prefix("sw-bench-").tempdir()?);
         let socket = run.path().join("run/orchestrator.sock");
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(&data.path().join("stepwright.db"), SqliteOptions::default()).await?);
+        let (store, database) = engine.open(data.path()).await?;
         let prepared = prepare(&*store, data.path(), workload).await?;
+        if finished > 0 {
+            let database = database.as_ref().context("--finished needs --store postgres")?;
+            crate::database::grow(database, prepared.id.0, finished).await?;
+        }
         let options =
             BindOptions { path: socket, incarnation: "bench".to_owned(), message_bytes_max: 8 << 20 };
         let port = Box::new(zmq::bind(options).await?);
@@ -97,14 +106,27 @@ impl World {
         running.spawn(async move { orchestrator.run(stopped).await.map_err(anyhow::Error::from) });
         let workers = (1..=WORKERS).map(|number| worker(number, data.path(), &run.path().join("run")));
         let workers = workers.collect::<anyhow::Result<Vec<_>>>()?;
-        let world = Self { store, handle, prepared, workers, stop, running, _data: data, _run: run };
+        let world = Self {
+            store,
+            handle,
+            prepared,
+            workers,
+            finished,
+            engine,
+            database,
+            stop,
+            running,
+            _data: data,
+            _run: run,
+        };
         world.joined().await?;
         Ok(world)
     }
 
     async fn joined(&self) -> anyhow::Result<()> {
         for _ in 0..600 {
-            if self.store.workers(10).await?.len() == WORKERS {
+            let workers = self.store.workers(10).await?;
+            if workers.iter().filter(|worker| worker.state == WorkerState::Joined).count() == WORKERS {
                 return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
