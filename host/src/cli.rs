@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::doctor::DoctorArguments;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
@@ -78,6 +79,9 @@ pub(crate) enum Command {
     /// Look at workers
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Prove that no step is stuck, or say which is
+    #[command(after_help = "Examples:\n  stepwright doctor\n  stepwright doctor --repair --json")]
+    Doctor(DoctorArguments),
     /// Look after the database
     #[command(subcommand)]
     Db(DbCommand),

@@ -57,6 +57,9 @@ CREATE TABLE tasks (
 
 CREATE UNIQUE INDEX tasks_idempotency ON tasks (namespace, template, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
+-- What the audit walks along.
+CREATE INDEX tasks_unfinished ON tasks (id) WHERE state IN ('pending', 'in_progress', 'error');
+
 -- Apart from the task, whose row is rewritten with every change of state.
 CREATE TABLE task_inputs (
     task_id bigint PRIMARY KEY,
@@ -169,7 +172,7 @@ CREATE TABLE notes (
     step_id bigint,
     batch_id bigint,
     attempt bigint,
-    kind text NOT NULL CHECK (kind IN ('late', 'duplicate', 'discrepancy', 'lease_lost', 'operator')),
+    kind text NOT NULL CHECK (kind IN ('late', 'duplicate', 'discrepancy', 'lease_lost', 'operator', 'repaired')),
     detail text NOT NULL
 );
 

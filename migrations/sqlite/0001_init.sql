@@ -48,6 +48,9 @@ CREATE TABLE tasks (
 
 CREATE UNIQUE INDEX tasks_idempotency ON tasks (namespace, template, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
+-- What the audit walks along.
+CREATE INDEX tasks_unfinished ON tasks (id) WHERE state IN ('pending', 'in_progress', 'error');
+
 -- Apart from the task, whose row is rewritten with every change of state.
 CREATE TABLE task_inputs (
     task_id INTEGER PRIMARY KEY REFERENCES tasks (id),
@@ -141,7 +144,7 @@ CREATE TABLE notes (
     step_id INTEGER,
     batch_id INTEGER,
     attempt INTEGER,
-    kind TEXT NOT NULL CHECK (kind IN ('late', 'duplicate', 'discrepancy', 'lease_lost', 'operator')),
+    kind TEXT NOT NULL CHECK (kind IN ('late', 'duplicate', 'discrepancy', 'lease_lost', 'operator', 'repaired')),
     detail TEXT NOT NULL
 ) STRICT;
 

@@ -3,6 +3,7 @@
 mod completions;
 mod db;
 mod dev;
+pub(crate) mod doctor;
 mod orchestrate;
 pub(crate) mod plugin;
 mod settings;
@@ -56,6 +57,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Task(command) => task::run(command, context).await,
         Command::Worker(command) => worker::run(command, context).await,
+        Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
         // Both need neither runtime nor context, and were done before.
         Command::Config(_) | Command::Completions { .. } => Ok(Exit::Good),

@@ -83,6 +83,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "1s",
         "How often the database is looked at for what nobody told.",
     ),
+    setting(
+        "orchestrator.audit",
+        Kind::Duration,
+        "10s",
+        "How often some unfinished tasks are audited, and put right where a crash left them stuck.",
+    ),
     setting("orchestrator.batch_steps_max", Kind::Number(1, 10_000), "64", "Steps in one batch."),
     setting("orchestrator.batch_bytes_max", Kind::Size, "1MiB", "Payload bytes in one batch."),
     setting("orchestrator.claim_steps_max", COUNT, "512", "Steps claimed in one transaction."),

@@ -247,6 +247,7 @@ impl Reader<'_> {
             claim_steps_max: self.count("orchestrator.claim_steps_max"),
             outcomes_max: self.count("orchestrator.outcomes_max"),
             tick_ms: self.number("orchestrator.tick"),
+            audit_ms: self.number("orchestrator.audit"),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod cli;
 mod docs;
+mod doctor;
 mod fleet;
 mod flow;
 mod model;

@@ -31,6 +31,9 @@ pub struct OrchestratorOptions {
     pub outcomes_max: usize,
     /// How often the pump looks for what it was not told: other processes' writes, timers, ended leases, in milliseconds.
     pub tick_ms: u64,
+    /// How often some unfinished tasks are audited, in milliseconds, a quarter more or less by chance. What a crash can leave is
+    /// rare, so ten seconds.
+    pub audit_ms: u64,
 }
 
 impl OrchestratorOptions {
@@ -47,6 +50,7 @@ impl OrchestratorOptions {
             claim_steps_max: 512,
             outcomes_max: 1_024,
             tick_ms: 1_000,
+            audit_ms: 10_000,
         }
     }
 

@@ -63,6 +63,9 @@ pub struct Orchestrator {
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskState>>>,
     next_ready_at: Option<Timestamp>,
     strays_sought_at: Timestamp,
+    /// When the next tasks are audited, and from where on.
+    audit_at: Timestamp,
+    audit_from: TaskId,
     announced_at: Option<tokio::time::Instant>,
     /// The last round left claimable steps behind, for want of room.
     more: bool,
@@ -112,6 +115,8 @@ impl Orchestrator {
             waiters: HashMap::new(),
             next_ready_at: None,
             strays_sought_at: Timestamp(0),
+            audit_at: Timestamp(0),
+            audit_from: TaskId(0),
             announced_at: None,
             more: false,
             isolating: 0,

@@ -50,6 +50,10 @@ totals! {
     discrepancies,
     /// Leases lost.
     leases_lost,
+    /// Steps of unfinished tasks that the audit looked at.
+    steps_audited,
+    /// Steps and tasks that contradicted themselves, and were put right.
+    contradictions_repaired,
     /// Messages received.
     messages_received,
     /// Messages sent.

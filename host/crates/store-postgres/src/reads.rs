@@ -1,10 +1,12 @@
 //! Reads for people and for the pump's ticks: outside any transaction, from a connection of their own.
 
 use stepwright_store::column::{json, number, parsed, payload};
-use stepwright_store::row::{AttemptRow, NoteRow, StatisticsRow, StepDetailRow, SummaryRow, WorkerRow};
+use stepwright_store::row::{
+    AttemptRow, AuditRow, NoteRow, StatisticsRow, StepDetailRow, SummaryRow, WorkerRow,
+};
 use stepwright_store::{
-    AttemptRecord, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError, TaskFilter,
-    TaskRecord, TaskSummary, WorkerRecord,
+    AttemptRecord, AuditedTask, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError,
+    TaskFilter, TaskRecord, TaskSummary, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, StepId, TaskId, Timestamp, WorkerId};
@@ -120,6 +122,14 @@ pub(crate) async fn step_statistics(store: &PostgresStore, since: Timestamp) -> 
         .fetch_all(&store.readers)
         .await;
     rows.map_err(engine("sum up the attempts"))?.into_iter().map(StatisticsRow::record).collect()
+}
+
+pub(crate) async fn audit(store: &PostgresStore, after: TaskId, limit: u32) -> Result<Vec<AuditedTask>> {
+    let limit = i64::from(limit);
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(AuditRow, "queries/audit.sql", after.0, i64::MAX, limit);
+    // By key, whatever the planner thinks of the tables: this goes on beside the work.
+    AuditRow::tasks(rows.fetch_all(&store.writers).await.map_err(engine("audit the tasks"))?)
 }
 
 pub(crate) async fn open_batches(

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{Postgres, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload, text};
-use stepwright_store::row::{BatchRow, LeasedRow, StepOfTaskRow, key};
+use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, StepOfTaskRow, key};
 use stepwright_store::{
-    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker,
-    OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput,
-    WorkerState,
+    AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
+    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError,
+    TaskInput, WorkerState,
 };
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
@@ -550,6 +550,30 @@ impl Round for PostgresRound {
 
     async fn adopt(&mut self, lease_until: Timestamp) -> Result<()> {
         run!(self, "adopt the workers", execute, "queries/workers_adopt.sql", lease_until.0);
+        Ok(())
+    }
+
+    async fn audit(&mut self, task: TaskId) -> Result<Option<AuditedTask>> {
+        let rows =
+            rows!(self, "audit a task", AuditRow, fetch_all, "queries/audit.sql", task.0 - 1, task.0, 1_i64);
+        Ok(AuditRow::tasks(rows)?.pop())
+    }
+
+    async fn recount(&mut self, unfinished: &[(StepId, u32)]) -> Result<()> {
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let steps: Vec<i64> = unfinished.iter().map(|(step, _)| step.0).collect();
+        let counts: Vec<i32> = unfinished.iter().map(|(_, count)| int(*count)).collect();
+        run!(self, "count parents anew", execute, "queries/recount.sql", &steps, &counts);
+        Ok(())
+    }
+
+    async fn requeue(&mut self, steps: &[StepId]) -> Result<()> {
+        if !steps.is_empty() {
+            let steps: Vec<i64> = steps.iter().map(|step| step.0).collect();
+            run!(self, "mend the ready queue", execute, "queries/requeue.sql", &steps);
+        }
         Ok(())
     }
 

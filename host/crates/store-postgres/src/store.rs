@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result, Round,
-    StepStatistics, Store, StoreCounters, StoreError, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
-    TemplateSource, WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result,
+    Round, StepStatistics, Store, StoreCounters, StoreError, TaskFilter, TaskRecord, TaskSummary,
+    TemplateRecord, TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, WorkerId};
@@ -265,6 +265,10 @@ impl Store for PostgresStore {
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {
         reads::step_statistics(self, since).await
+    }
+
+    async fn audit(&self, after: TaskId, limit: u32) -> Result<Vec<AuditedTask>> {
+        reads::audit(self, after, limit).await
     }
 
     async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>> {

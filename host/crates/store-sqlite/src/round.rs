@@ -7,11 +7,11 @@ use std::sync::atomic::AtomicI64;
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload};
-use stepwright_store::row::{BatchRow, LeasedRow, StepOfTaskRow, key};
+use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, StepOfTaskRow, key};
 use stepwright_store::{
-    BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask, NewWorker,
-    OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput,
-    WorkerState,
+    AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
+    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError,
+    TaskInput, WorkerState,
 };
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::{StepCounts, TaskState};
@@ -396,6 +396,28 @@ impl Round for SqliteRound {
 
     async fn adopt(&mut self, lease_until: Timestamp) -> Result<()> {
         run!(self, "adopt the workers", execute, "queries/workers_adopt.sql", lease_until.0);
+        Ok(())
+    }
+
+    async fn audit(&mut self, task: TaskId) -> Result<Option<AuditedTask>> {
+        self.counters.statement();
+        let rows = sqlx::query_file_as!(AuditRow, "queries/audit.sql", task.0 - 1, task.0, 1_i64)
+            .fetch_all(&mut *self.tx)
+            .await;
+        Ok(AuditRow::tasks(rows.map_err(engine("audit a task"))?)?.pop())
+    }
+
+    async fn recount(&mut self, unfinished: &[(StepId, u32)]) -> Result<()> {
+        if unfinished.is_empty() {
+            return Ok(());
+        }
+        let rows = encode::array(unfinished)?;
+        run!(self, "count parents anew", execute, "queries/recount.sql", rows);
+        Ok(())
+    }
+
+    async fn requeue(&mut self, _steps: &[StepId]) -> Result<()> {
+        // The queue is an index of the steps, and cannot differ from them.
         Ok(())
     }
 

@@ -11,8 +11,8 @@ use sqlx::sqlite::{
 };
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result, Round,
-    StepStatistics, Store, StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result,
+    Round, StepStatistics, Store, StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
     TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
@@ -276,6 +276,10 @@ impl Store for SqliteStore {
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {
         reads::step_statistics(self, since).await
+    }
+
+    async fn audit(&self, after: TaskId, limit: u32) -> Result<Vec<AuditedTask>> {
+        reads::audit(self, after, limit).await
     }
 
     async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>> {

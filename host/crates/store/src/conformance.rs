@@ -78,7 +78,9 @@ macro_rules! conformance {
                 an_operators_output_is_what_dependants_read,
                 a_retry_by_an_operator_begins_with_new_counts,
                 a_cancelled_attempt_is_told_to_stop_once,
-                the_outcome_of_a_cancelled_step_is_late;
+                the_outcome_of_a_cancelled_step_is_late,
+                an_audit_sees_unfinished_tasks_with_all_their_steps,
+                a_step_is_counted_anew_and_queued_once;
             workers:
                 an_incarnation_joins_once,
                 a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone,

@@ -85,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
     /// The open batches of these workers that were made until then, each with its worker.
     async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>>;
 
+    /// Up to `limit` tasks whose state is not final, by id, beyond `after`, each with all its steps as of one moment.
+    async fn audit(&self, after: TaskId, limit: u32) -> Result<Vec<AuditedTask>>;
+
     /// What waits for the pump at this moment: one cheap read, no transaction.
     async fn glance(&self, now: Timestamp) -> Result<Glance>;
 
@@ -200,6 +203,15 @@ pub trait Round: Send {
     /// may have had nobody to renew it.
     async fn adopt(&mut self, lease_until: Timestamp) -> Result<()>;
 
+    // ---- repair
+
+    /// One task as [`Store::audit`] sees it, if its state is not final.
+    async fn audit(&mut self, task: TaskId) -> Result<Option<AuditedTask>>;
+    /// Gives each step that is `pending` this count of unfinished parents; those left with none become `ready`.
+    async fn recount(&mut self, unfinished: &[(StepId, u32)]) -> Result<()>;
+    /// Makes the ready queue hold these steps if they are `ready`, and only then.
+    async fn requeue(&mut self, steps: &[StepId]) -> Result<()>;
+
     // ---- operators
 
     /// The steps of a task, by position; empty for an unknown task.
@@ -227,6 +239,8 @@ pub struct StepRow {
     pub attempt: u32,
     /// Parents that have not finished well.
     pub pending_parents: u32,
+    /// The batch of the last attempt.
+    pub batch: Option<BatchId>,
 }
 
 /// An operator's move of one step.

@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use serde::Serialize;
+use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::step::StepStanding;
+use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId,
 };
@@ -304,6 +306,8 @@ pub enum NoteKind {
     LeaseLost,
     /// An operator did something.
     Operator,
+    /// What contradicted itself was put right.
+    Repaired,
 }
 
 impl NoteKind {
@@ -315,6 +319,7 @@ impl NoteKind {
             Self::Discrepancy => "discrepancy",
             Self::LeaseLost => "lease_lost",
             Self::Operator => "operator",
+            Self::Repaired => "repaired",
         }
     }
 }
@@ -359,6 +364,19 @@ impl WorkerState {
     }
 }
 
+/// An unfinished task, as the audit sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditedTask {
+    /// The task.
+    pub task: TaskId,
+    /// What it runs.
+    pub plan: PlanId,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Its steps, by position.
+    pub steps: Vec<StepFacts>,
+}
+
 /// What waits for the pump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Glance {
@@ -398,7 +416,7 @@ macro_rules! words {
 words! {
     AttemptStatus { Completed, Failed, Lost }
     BatchEnd { Reconciled, Discrepancy, Lost }
-    NoteKind { Late, Duplicate, Discrepancy, LeaseLost, Operator }
+    NoteKind { Late, Duplicate, Discrepancy, LeaseLost, Operator, Repaired }
     WorkerState { Joined, Left, Lost }
 }
 

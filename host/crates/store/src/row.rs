@@ -1,6 +1,7 @@
 //! The rows that engines read, all numbers as they come, and what they say. Both engines select the same columns, so that a
 //! row means the same whichever of them it came from.
 
+use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::{
     AttemptKey, BatchId, Failure, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId, step::StepStanding,
     step::StepState,
@@ -8,8 +9,8 @@ use stepwright_workflow::{
 
 use crate::column::{digest, json, number, parsed, payload};
 use crate::{
-    AttemptRecord, LeasedStep, NoteRecord, OpenBatch, Result, StepRecord, StepRow, StepStatistics,
-    StoreError, TaskSummary, WorkerRecord,
+    AttemptRecord, AuditedTask, LeasedStep, NoteRecord, OpenBatch, Result, StepRecord, StepRow,
+    StepStatistics, StoreError, TaskSummary, WorkerRecord,
 };
 
 /// The key of an attempt.
@@ -282,6 +283,46 @@ impl BatchRow {
     }
 }
 
+/// A step of an unfinished task.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are those of `AuditedTask` and `StepFacts`")]
+pub struct AuditRow {
+    pub task_id: i64,
+    pub plan_id: i64,
+    pub task_state: String,
+    pub id: i64,
+    pub state: String,
+    pub pending_parents: i64,
+    pub queued: bool,
+    pub held: bool,
+}
+
+impl AuditRow {
+    /// What the rows say, which come by task and position.
+    pub fn tasks(rows: Vec<Self>) -> Result<Vec<AuditedTask>> {
+        let mut tasks: Vec<AuditedTask> = Vec::new();
+        for row in rows {
+            let facts = StepFacts {
+                position: StepId(row.id).position(),
+                state: parsed("steps.state", &row.state)?,
+                pending_parents: number("steps.pending_parents", row.pending_parents)?,
+                queued: row.queued,
+                held: row.held,
+            };
+            match tasks.last_mut().filter(|last| last.task.0 == row.task_id) {
+                Some(last) => last.steps.push(facts),
+                None => tasks.push(AuditedTask {
+                    task: TaskId(row.task_id),
+                    plan: PlanId(row.plan_id),
+                    state: parsed("tasks.state", &row.task_state)?,
+                    steps: vec![facts],
+                }),
+            }
+        }
+        Ok(tasks)
+    }
+}
+
 /// A step that is leased.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "the fields are those of `LeasedStep`")]
@@ -316,6 +357,7 @@ pub struct StepOfTaskRow {
     pub failures: i64,
     pub losses: i64,
     pub pending_parents: i64,
+    pub batch_id: Option<i64>,
 }
 
 impl StepOfTaskRow {
@@ -326,6 +368,7 @@ impl StepOfTaskRow {
             standing: standing(&self.state, self.failures, self.losses)?,
             attempt: number("steps.attempt", self.attempt)?,
             pending_parents: number("steps.pending_parents", self.pending_parents)?,
+            batch: self.batch_id.map(BatchId),
         })
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, opens a file, logs or awaits. Time, randomness and ids come in as parameters, so every
 //! rule can be replayed in a property test exactly as the host runs it.
 
+pub mod audit;
 pub mod batch;
 pub mod clock;
 pub mod finalize;

@@ -1,11 +1,18 @@
 //! What nobody tells the pump: silent workers, batches that never end, leases and timers of an earlier orchestrator.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use stepwright_transport::wire::{Cancel, OrchestratorHeartbeat, ToWorker};
 use stepwright_workflow::{AttemptKey, BatchId, TaskId, WorkerId};
 
 use super::Orchestrator;
+use crate::audit;
+use crate::stats::add;
+
+/// Tasks in one audit.
+const AUDIT_TASKS: u32 = 100;
 
 impl Orchestrator {
     /// Gives the workers of an earlier orchestrator one lease's time to come back with what they hold.
@@ -48,11 +55,12 @@ impl Orchestrator {
             self.glance().await;
             self.find_strays().await;
             self.ask_for_waiters().await;
+            self.audit().await;
         }
         let stats = self.port.stats();
-        self.totals.messages_received.store(stats.received, std::sync::atomic::Ordering::Relaxed);
-        self.totals.messages_sent.store(stats.sent, std::sync::atomic::Ordering::Relaxed);
-        self.totals.messages_malformed.store(stats.malformed, std::sync::atomic::Ordering::Relaxed);
+        self.totals.messages_received.store(stats.received, Ordering::Relaxed);
+        self.totals.messages_sent.store(stats.sent, Ordering::Relaxed);
+        self.totals.messages_malformed.store(stats.malformed, Ordering::Relaxed);
     }
 
     async fn glance(&mut self) {
@@ -128,6 +136,34 @@ impl Orchestrator {
                 }
             }
             Err(error) => tracing::error!(%error, "failed to ask for the tasks that are waited for"),
+        }
+    }
+
+    /// Proves for some unfinished tasks that something will move each of their steps on, and mends those of which that is not
+    /// true. Another orchestrator may do the same at once: whoever comes second finds it mended.
+    async fn audit(&mut self) {
+        let now = self.clock.now();
+        let Some(runner) = self.runner.as_ref().filter(|_| now >= self.audit_at) else { return };
+        let quarter = (self.options.audit_ms / 4).max(1);
+        let jitter = (runner.random)() % (2 * quarter);
+        let pause = self.options.audit_ms - quarter.min(self.options.audit_ms) + jitter;
+        self.audit_at = now.after(Duration::from_millis(pause));
+        let audited = match audit::look(&*self.store, self.audit_from, AUDIT_TASKS).await {
+            Ok(audited) => audited,
+            Err(error) => return tracing::error!(%error, "failed to audit the database"),
+        };
+        self.audit_from = audited.next.unwrap_or(TaskId(0));
+        self.totals.steps_audited.fetch_add(audited.steps, Ordering::Relaxed);
+        for contradiction in audited.contradictions {
+            match audit::repair(&*self.store, contradiction.task, now).await {
+                Ok(mended) => {
+                    let mended: Vec<String> = mended.iter().map(ToString::to_string).collect();
+                    tracing::error!(task = %contradiction.task, ?mended, "a task contradicted itself, and was put right");
+                    add(&self.totals.contradictions_repaired, mended.len());
+                    self.gathered.look.claim = true;
+                }
+                Err(error) => tracing::error!(%error, task = %contradiction.task, "failed to repair a task"),
+            }
         }
     }
 

@@ -27,7 +27,7 @@ const COLD: &[&str] = &[
 /// Tables that hold no more than what waits.
 const SMALL: &[&str] = &["ready", "stops", "workers"];
 /// What the other engine does in other statements.
-const OURS_ALONE: &[&str] = &["batch_ids", "lock"];
+const OURS_ALONE: &[&str] = &["batch_ids", "lock", "requeue"];
 const THEIRS_ALONE: &[&str] = &["last_id", "told_to_stop"];
 
 fn statements(engine: &str) -> Vec<(String, String)> {

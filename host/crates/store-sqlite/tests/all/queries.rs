@@ -12,6 +12,7 @@ macro_rules! hot {
 
 /// Every statement of a round and of the pump's ticks.
 const HOT: &[(&str, &str)] = hot![
+    "audit",
     "batch",
     "change_steps",
     "claimable",
@@ -52,8 +53,14 @@ const HOT: &[(&str, &str)] = hot![
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
 const GROWING: [&str; 8] =
     ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
-const PARTIAL: [&str; 5] =
-    ["steps_claimable", "steps_waiting", "steps_to_stop", "workers_joined", "batches_open"];
+const PARTIAL: [&str; 6] = [
+    "steps_claimable",
+    "steps_waiting",
+    "steps_to_stop",
+    "workers_joined",
+    "batches_open",
+    "tasks_unfinished",
+];
 
 /// How each statement of a file runs.
 async fn explained(connection: &mut SqliteConnection, file: &str) -> Vec<String> {
@@ -76,6 +83,7 @@ fn reads_a_whole_table(line: &str, materialized: &[String]) -> bool {
     let of_json = scanned.contains("VIRTUAL TABLE") || table == "CONSTANT";
     !of_json
         && !materialized.contains(&format!("MATERIALIZE {table}"))
+        && !materialized.contains(&format!("CO-ROUTINE {table}"))
         && !PARTIAL.iter().any(|index| scanned.contains(&format!("INDEX {index}")))
 }
 

@@ -1,11 +1,12 @@
 //! Releasing dependants, settling tasks, and what operators change.
 
+use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{StepId, TaskId};
 
 use super::{DIAMOND, NOW, SINGLE, World, at, committed, completed, failed, payload, standing};
-use crate::{StepChange, Store};
+use crate::{BatchEnd, StepChange, Store};
 
 fn change(step: StepId, from: StepState, to: StepState) -> StepChange {
     StepChange { step, from, to: standing(to, 0, 0), output: None }
@@ -176,6 +177,60 @@ pub async fn a_cancelled_attempt_is_told_to_stop_once(store: &dyn Store) {
     assert_eq!(told, keys[..2]);
     assert_eq!(committed!(store, take_cancelled(&[world.worker])), []);
     assert!(!store.glance(NOW).await.unwrap().cancelled);
+}
+
+/// Unfinished tasks as of one moment, each with all its steps; finished ones are left out.
+pub async fn an_audit_sees_unfinished_tasks_with_all_their_steps(store: &dyn Store) {
+    let world = World::new(store, &[&[], &[0], &[0]]).await;
+    let tasks = [world.start().await, world.start().await];
+    let key = world.lease().await[0];
+    let seen = store.audit(TaskId(0), 10).await.unwrap();
+    assert_eq!(seen.iter().map(|task| task.task).collect::<Vec<_>>(), tasks);
+    let facts = |position, state, pending_parents, queued, held| StepFacts {
+        position,
+        state,
+        pending_parents,
+        queued,
+        held,
+    };
+    let waiting =
+        [facts(1, StepState::Pending, 1, false, false), facts(2, StepState::Pending, 1, false, false)];
+    assert_eq!(seen[0].steps[0], facts(0, StepState::Leased, 0, false, true));
+    assert_eq!(seen[0].steps[1..], waiting);
+    assert_eq!((seen[0].plan, seen[0].state), (world.plan, TaskState::InProgress));
+    assert_eq!(store.audit(tasks[0], 10).await.unwrap(), seen[1..]);
+    assert_eq!(store.audit(TaskId(0), 1).await.unwrap(), seen[..1]);
+    // A lease that nobody holds any more, a step that waits for a moment, and one that is ready at once.
+    committed!(store, close_batches(&[(key.batch, BatchEnd::Lost)], NOW));
+    assert!(!committed!(store, audit(tasks[0])).unwrap().steps[0].held);
+    committed!(store, end(&[failed(key, standing(StepState::Ready, 1, 0), Some(at(9)))], NOW));
+    assert_eq!(
+        committed!(store, audit(tasks[0])).unwrap().steps[0],
+        facts(0, StepState::Ready, 0, true, false)
+    );
+    committed!(store, settle(&[(tasks[0], TaskState::InProgress, TaskState::Cancelled)], NOW));
+    assert_eq!(committed!(store, audit(tasks[0])), None);
+    let left: Vec<TaskId> = store.audit(TaskId(0), 10).await.unwrap().iter().map(|task| task.task).collect();
+    assert_eq!(left, tasks[1..]);
+}
+
+/// What was counted anew is claimable exactly if nothing is left to wait for, and once.
+pub async fn a_step_is_counted_anew_and_queued_once(store: &dyn Store) {
+    let world = World::new(store, &[&[], &[0], &[0]]).await;
+    let task = world.start().await;
+    world.lease().await;
+    let steps = [StepId::new(task, 0), StepId::new(task, 1), StepId::new(task, 2)];
+    committed!(store, recount(&[(steps[1], 0), (steps[2], 2), (steps[0], 0)]));
+    committed!(store, requeue(&steps));
+    committed!(store, requeue(&steps));
+    assert_eq!(world.state(steps[1]).await, StepState::Ready);
+    assert_eq!(
+        (world.state(steps[0]).await, world.state(steps[2]).await),
+        (StepState::Leased, StepState::Pending)
+    );
+    assert_eq!(world.step(steps[2]).await.pending_parents, 2);
+    let claimable = committed!(store, claimable(10));
+    assert_eq!(claimable.iter().map(|ready| ready.step).collect::<Vec<_>>(), [steps[1]]);
 }
 
 /// Before and after its worker was told to stop.

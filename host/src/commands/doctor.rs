@@ -1,0 +1,100 @@
+//! `doctor`: proves that nothing is stuck, or says what is and puts it right.
+
+use serde::Serialize;
+use stepwright_orchestrator::audit::{self, Contradiction};
+use stepwright_store::{StepRecord, Store};
+use stepwright_workflow::TaskId;
+use stepwright_workflow::audit::Finding;
+
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output;
+
+/// Tasks in one read.
+const AT_ONCE: u32 = 500;
+
+/// What to do about what is found.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DoctorArguments {
+    /// Put right what is found. A running orchestrator does so by itself, a moment later.
+    #[arg(long)]
+    repair: bool,
+}
+
+#[derive(Default, Serialize)]
+struct Report {
+    /// Unfinished tasks that were looked at.
+    tasks: u64,
+    /// Their steps.
+    steps: u64,
+    /// What contradicts itself.
+    contradictions: Vec<Contradiction>,
+    /// Whether that was put right.
+    repaired: bool,
+}
+
+/// Looks at every unfinished task. The exit code says whether something is wrong still.
+pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let mut report = Report { repaired: arguments.repair, ..Report::default() };
+    let mut from = Some(TaskId(0));
+    while let Some(after) = from {
+        let audited = audit::look(&*store, after, AT_ONCE).await?;
+        report.tasks += audited.tasks;
+        report.steps += audited.steps;
+        report.contradictions.extend(audited.contradictions);
+        from = audited.next;
+    }
+    if arguments.repair {
+        for contradiction in &mut report.contradictions {
+            contradiction.findings = audit::repair(&*store, contradiction.task, context.now()).await?;
+        }
+        report.contradictions.retain(|contradiction| !contradiction.findings.is_empty());
+        context.wake(&*store).await;
+    }
+    let bad = !report.contradictions.is_empty() && !arguments.repair;
+    if context.json {
+        output::json(&report)?;
+    } else {
+        tell(&report, &*store).await?;
+    }
+    Ok(if bad { Exit::Failed } else { Exit::Good })
+}
+
+async fn tell(report: &Report, store: &dyn Store) -> Result<(), CliError> {
+    let Report { tasks, steps, contradictions, repaired } = report;
+    for Contradiction { task, findings } in contradictions {
+        let steps = store.task(*task).await?.map(|record| record.steps_detail).unwrap_or_default();
+        for finding in findings {
+            let verb = if *repaired { "put right: " } else { "" };
+            output::line(format_args!("task {task}: {verb}{}", sentence(*finding, &steps)))?;
+        }
+    }
+    if contradictions.is_empty() {
+        output::line(format_args!(
+            "{tasks} unfinished tasks with {steps} steps: each step has exactly one thing that will move it on"
+        ))?;
+    } else if !repaired {
+        output::hint(
+            "'stepwright doctor --repair' puts this right; a running orchestrator does so by itself",
+        );
+    }
+    Ok(())
+}
+
+/// A finding with the step's name, where the step is known.
+fn sentence(finding: Finding, steps: &[StepRecord]) -> String {
+    let name = |step: u16| {
+        steps
+            .get(usize::from(step))
+            .map_or_else(|| format!("step {step}"), |step| format!("step '{}'", step.name))
+    };
+    let text = finding.to_string();
+    match finding {
+        Finding::ParentsMiscounted { step, .. }
+        | Finding::NotQueued { step }
+        | Finding::Queued { step, .. }
+        | Finding::NotHeld { step } => text.replacen(&format!("step {step}"), &name(step), 1),
+        Finding::Unsettled { .. } => text,
+    }
+}
