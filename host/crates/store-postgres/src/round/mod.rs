@@ -1,6 +1,5 @@
 //! One write transaction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,8 +8,8 @@ use stepwright_store::column::{digest, json, number, parsed, payload, text};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
-    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError,
-    TaskInput, WorkerState,
+    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, TaskInput,
+    WorkerState,
 };
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
@@ -43,106 +42,20 @@ macro_rules! rows {
     }};
 }
 
+mod fleet;
+mod start;
+
 impl PostgresRound {
     pub(crate) async fn begin(store: &PostgresStore) -> Result<Self> {
         let tx = store.writers.begin().await.map_err(engine("begin a transaction"))?;
         Ok(Self { tx, counters: store.counters.clone() })
-    }
-
-    async fn batch_ids(&mut self, count: usize) -> Result<Vec<BatchId>> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let rows = run!(self, "number new batches", fetch_all, "queries/batch_ids.sql", count);
-        Ok(rows.into_iter().map(|row| BatchId(row.id)).collect())
-    }
-
-    /// Tasks that have their idempotency key already, by place among those asked for.
-    async fn known(&mut self, tasks: &[(usize, &NewTask)]) -> Result<HashMap<usize, TaskId>> {
-        if tasks.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let column =
-            |of: fn(&NewTask) -> String| -> Vec<String> { tasks.iter().map(|(_, task)| of(task)).collect() };
-        let (namespaces, templates) =
-            (column(|task| task.namespace.clone()), column(|task| task.template.clone()));
-        let keys = column(|task| encode::shown(task.idempotency_key.as_deref().unwrap_or_default()));
-        let rows = run!(
-            self,
-            "look for idempotency keys",
-            fetch_all,
-            "queries/tasks_with_keys.sql",
-            &namespaces,
-            &templates,
-            &keys
-        );
-        rows.into_iter()
-            .map(|row| {
-                let at: usize = number("place", row.place - 1)?;
-                let (place, _) =
-                    tasks.get(at).ok_or_else(|| StoreError::Inconsistent(format!("place {at}")))?;
-                Ok((*place, TaskId(row.id)))
-            })
-            .collect()
-    }
-
-    /// Inserts tasks whose key is free, and returns the ids of those that were inserted, by place.
-    async fn insert(&mut self, tasks: &[&NewTask], now: Timestamp) -> Result<HashMap<usize, TaskId>> {
-        let columns = encode::tasks(tasks)?;
-        let rows = run!(
-            self,
-            "create tasks",
-            fetch_all,
-            "queries/create.sql",
-            &columns.plans,
-            &columns.namespaces,
-            &columns.templates,
-            &columns.priorities,
-            &columns.keys as &[Option<String>],
-            &columns.contexts,
-            &columns.tags,
-            &columns.step_places,
-            &columns.step_parents,
-            now.0
-        );
-        rows.into_iter().map(|row| Ok((number("place", row.place - 1)?, TaskId(row.id)))).collect()
     }
 }
 
 #[async_trait]
 impl Round for PostgresRound {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        // The same key twice in one request is one task: the statement would refuse to see its own insertion.
-        let mut first: HashMap<(&str, &str, &str), usize> = HashMap::new();
-        let key = |task: &'_ NewTask| task.idempotency_key.is_some();
-        let mut same = Vec::with_capacity(tasks.len());
-        for (place, task) in tasks.iter().enumerate() {
-            same.push(match task.idempotency_key.as_deref() {
-                Some(key) => *first.entry((&task.namespace, &task.template, key)).or_insert(place),
-                None => place,
-            });
-        }
-        let distinct: Vec<usize> = (0..tasks.len()).filter(|place| same[*place] == *place).collect();
-        let new: Vec<&NewTask> = distinct.iter().map(|place| &tasks[*place]).collect();
-        let inserted = self.insert(&new, now).await?;
-        let inserted: HashMap<usize, TaskId> =
-            inserted.into_iter().map(|(at, task)| (distinct[at], task)).collect();
-        let taken = |place: &&usize| !inserted.contains_key(*place) && key(&tasks[**place]);
-        let taken: Vec<(usize, &NewTask)> =
-            distinct.iter().filter(taken).map(|place| (*place, &tasks[*place])).collect();
-        let known = self.known(&taken).await?;
-        let created = same.iter().enumerate().map(|(place, first)| {
-            if let Some(task) = inserted.get(first) {
-                return Ok(Created { task: *task, existing: place != *first });
-            }
-            let task = known.get(first).copied();
-            let task = task.ok_or_else(|| {
-                StoreError::Inconsistent(format!("task {place} of a request was neither created nor found"))
-            })?;
-            Ok(Created { task, existing: true })
-        });
-        created.collect()
+        self.create_tasks(tasks, now).await
     }
 
     async fn lock(&mut self, tasks: &[TaskId]) -> Result<()> {
@@ -376,48 +289,7 @@ impl Round for PostgresRound {
     }
 
     async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
-        if batches.is_empty() {
-            return Ok(Vec::new());
-        }
-        let made = self.batch_ids(batches.len()).await?;
-        let batch_ids: Vec<i64> = made.iter().map(|id| id.0).collect();
-        let workers: Vec<i64> = batches.iter().map(|batch| batch.worker.0).collect();
-        let listed = batches.iter().map(|batch| text(&batch.steps)).collect::<Result<Vec<String>>>()?;
-        let leases = made.iter().zip(batches).flat_map(|(id, batch)| {
-            batch.steps.iter().map(|(step, attempt)| AttemptKey {
-                step: *step,
-                attempt: *attempt,
-                batch: *id,
-            })
-        });
-        let leases: Vec<AttemptKey> = leases.collect();
-        let keys = encode::keys(&leases);
-        let mut tasks: Vec<i64> =
-            leases.iter().filter(|lease| lease.attempt == 1).map(|lease| lease.step.task().0).collect();
-        tasks.sort_unstable();
-        tasks.dedup();
-        let leased = run!(
-            self,
-            "lease steps",
-            fetch_all,
-            "queries/lease.sql",
-            &keys.steps,
-            &keys.attempts,
-            &keys.batches,
-            &batch_ids,
-            &workers,
-            &listed,
-            &tasks,
-            now.0
-        )
-        .len();
-        let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
-        if leased != wanted {
-            return Err(StoreError::Inconsistent(format!(
-                "{wanted} steps were claimable, but {leased} could be leased"
-            )));
-        }
-        Ok(made)
+        self.lease_steps(batches, now).await
     }
 
     async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
@@ -477,22 +349,7 @@ impl Round for PostgresRound {
     }
 
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
-        let NewWorker { name, incarnation, host, pid, slots, orchestrator } = worker;
-        let row = run!(
-            self,
-            "register a worker",
-            fetch_one,
-            "queries/worker_join.sql",
-            encode::shown(name),
-            encode::shown(incarnation),
-            encode::shown(host),
-            i64::from(*pid),
-            i64::from(*slots),
-            orchestrator,
-            lease_until.0,
-            now.0
-        );
-        Ok(WorkerId(row.id))
+        self.join_worker(worker, lease_until, now).await
     }
 
     async fn renew(
@@ -502,21 +359,7 @@ impl Round for PostgresRound {
         lease_until: Timestamp,
         now: Timestamp,
     ) -> Result<Vec<WorkerId>> {
-        if workers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<i64> = workers.iter().map(|worker| worker.0).collect();
-        let rows = run!(
-            self,
-            "renew leases",
-            fetch_all,
-            "queries/workers_renew.sql",
-            &ids,
-            lease_until.0,
-            now.0,
-            orchestrator
-        );
-        Ok(rows.into_iter().map(|row| WorkerId(row.id)).collect())
+        self.renew_leases(workers, orchestrator, lease_until, now).await
     }
 
     async fn leave(
@@ -525,22 +368,7 @@ impl Round for PostgresRound {
         orchestrator: &str,
         now: Timestamp,
     ) -> Result<Vec<WorkerId>> {
-        if workers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids: Vec<i64> = workers.iter().map(|(worker, _)| worker.0).collect();
-        let states: Vec<&str> = workers.iter().map(|(_, state)| state.as_str()).collect();
-        let left = run!(
-            self,
-            "end workers",
-            fetch_all,
-            "queries/workers_leave.sql",
-            &ids,
-            &states as &[&str],
-            now.0,
-            orchestrator
-        );
-        Ok(left.into_iter().map(|row| WorkerId(row.id)).collect())
+        self.end_workers(workers, orchestrator, now).await
     }
 
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
