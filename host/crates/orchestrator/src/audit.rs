@@ -1,6 +1,7 @@
 //! The audit of a database: finds what would be stuck, and puts it right. Bounded, since it goes on beside the work.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use serde::Serialize;
 use stepwright_store::{
@@ -48,11 +49,14 @@ pub async fn look(store: &dyn Store, after: TaskId, limit: u32) -> Result<Audite
     };
     let mut graphs: HashMap<PlanId, Graph> = HashMap::new();
     for task in tasks {
-        if !graphs.contains_key(&task.plan) {
-            let plan = store.plan(task.plan).await?.ok_or_else(|| missing(&task))?;
-            graphs.insert(task.plan, Graph::of_plan(&plan));
-        }
-        let findings = audit(&graphs[&task.plan], task.state, &task.steps);
+        let graph = match graphs.entry(task.plan) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let plan = store.plan(task.plan).await?.ok_or_else(|| missing(&task))?;
+                new.insert(Graph::of_plan(&plan))
+            }
+        };
+        let findings = audit(graph, task.state, &task.steps);
         if !findings.is_empty() {
             audited.contradictions.push(Contradiction { task: task.task, findings });
         }
@@ -105,7 +109,7 @@ async fn mend(
                 recount.push((StepId::new(task, step), unfinished));
             }
             Finding::NotQueued { step } | Finding::Queued { step, .. } => {
-                requeue.push(StepId::new(task, step))
+                requeue.push(StepId::new(task, step));
             }
             Finding::NotHeld { step } => lost.push(StepId::new(task, step)),
             Finding::Unsettled { .. } => {}

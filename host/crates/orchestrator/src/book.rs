@@ -2,7 +2,7 @@
 //!
 //! A mirror of the ledger, kept to save reads. It changes only after a commit, and can be rebuilt from the store.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use stepwright_workflow::reconcile::Reported;
 use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, Timestamp, WorkerId};
@@ -11,13 +11,13 @@ use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, Timestamp, Worker
 pub(crate) struct BookEntry {
     pub(crate) worker: WorkerId,
     /// What was reported, applied or not; `None` while nothing was.
-    pub(crate) steps: HashMap<(StepId, u32), Option<Digest>>,
+    pub(crate) steps: BTreeMap<(StepId, u32), Option<Digest>>,
     /// A completion that waits for outcomes which were asked for again, and since when.
     pub(crate) waiting: Option<(Vec<Reported>, Timestamp)>,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Book(HashMap<BatchId, BookEntry>);
+pub(crate) struct Book(BTreeMap<BatchId, BookEntry>);
 
 impl Book {
     pub(crate) fn get(&self, batch: BatchId) -> Option<&BookEntry> {

@@ -1,6 +1,6 @@
 //! The workers as the pump sees them: who is connected, what each holds, and what it has room for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::Hello;
@@ -14,7 +14,7 @@ pub(crate) struct HeldBatch {
     /// When it must have ended, whatever the worker says.
     pub(crate) deadline: Timestamp,
     /// Attempts without an outcome, with their weight in bytes.
-    pub(crate) outstanding: HashMap<(StepId, u32), usize>,
+    pub(crate) outstanding: BTreeMap<(StepId, u32), usize>,
 }
 
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Session {
         now: Timestamp,
         lease: std::time::Duration,
     ) -> Vec<BatchId> {
-        let listed: std::collections::HashSet<BatchId> = listed.iter().copied().collect();
+        let listed: std::collections::BTreeSet<BatchId> = listed.iter().copied().collect();
         let missing = self.batches.iter().filter(|(batch, _)| !listed.contains(batch));
         let lost = missing.filter(|(batch, held)| Some(**batch) <= latest || now.since(held.sent_at) > lease);
         lost.map(|(batch, _)| *batch).collect()
@@ -110,7 +110,7 @@ impl Session {
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     by_worker: BTreeMap<WorkerId, Session>,
-    by_connection: HashMap<ConnectionId, WorkerId>,
+    by_connection: BTreeMap<ConnectionId, WorkerId>,
 }
 
 impl Sessions {

@@ -3,7 +3,10 @@ WITH j AS MATERIALIZED (
 ),
 made AS (
     INSERT INTO batches (id, worker_id, created_at, steps)
-    SELECT id, worker_id, $8, steps FROM unnest($4::bigint[], $5::bigint[], $6::text[]) AS n (id, worker_id, steps)
+    SELECT n.id, n.worker_id, $8, n.steps
+    FROM unnest($4::bigint[], $5::bigint[], $6::text[]) AS n (id, worker_id, steps)
+    JOIN workers AS w ON w.id = n.worker_id AND w.state = 'joined' AND w.orchestrator = $9
+    RETURNING id
 ),
 -- In the order of their ids, so that two orchestrators that start the same tasks do not wait for each other in turn.
 fresh AS MATERIALIZED (
@@ -18,5 +21,6 @@ taken AS (
 UPDATE steps AS s
 SET state = 'leased', attempt = j.attempt, batch_id = j.batch_id
 FROM j
+JOIN made ON made.id = j.batch_id
 WHERE s.id = j.step_id AND s.attempt + 1 = j.attempt AND s.state = 'ready'
 RETURNING s.id AS "id!"

@@ -1,7 +1,8 @@
 -- These always run together, and each call of the engine costs more than the statements do. Parameters in order of mention.
 INSERT INTO batches (id, worker_id, created_at, steps)
-SELECT value ->> 0, value ->> 1, ?, value -> 2
-FROM json_each(?);
+SELECT j.value ->> 0, w.id, ?, j.value -> 2
+FROM json_each(?) AS j
+JOIN workers AS w ON w.id = j.value ->> 1 AND w.state = 'joined' AND w.orchestrator = ?;
 UPDATE tasks
 SET state = 'in_progress', started_at = ?
 WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?));
@@ -9,4 +10,5 @@ UPDATE steps
 SET state = 'leased', attempt = attempt + 1, batch_id = j.value ->> 2
 FROM json_each(?) AS j
 WHERE steps.id = j.value ->> 0 AND steps.attempt + 1 = j.value ->> 1 AND steps.state = 'ready' AND steps.ready_at IS NULL
+  AND EXISTS (SELECT 1 FROM batches WHERE batches.id = j.value ->> 2)
 RETURNING id AS "id!: i64"

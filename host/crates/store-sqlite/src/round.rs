@@ -261,7 +261,12 @@ impl Round for SqliteRound {
         rows.into_iter().map(|row| Ok((StepId(row.id), payload("steps.output", row.output)?))).collect()
     }
 
-    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
+    async fn lease(
+        &mut self,
+        batches: &[NewBatch],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<BatchId>> {
         if batches.is_empty() {
             return Ok(Vec::new());
         }
@@ -273,10 +278,29 @@ impl Round for SqliteRound {
         let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
         tasks.dedup();
         let tasks = encode::array(&tasks)?;
-        let leased =
-            run!(self, "lease steps", fetch_all, "queries/lease.sql", now.0, rows, now.0, tasks, steps).len();
+        let leased = run!(
+            self,
+            "lease steps",
+            fetch_all,
+            "queries/lease.sql",
+            now.0,
+            rows,
+            orchestrator,
+            now.0,
+            tasks,
+            steps
+        )
+        .len();
         let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
         if leased != wanted {
+            let workers: Vec<WorkerId> = batches.iter().map(|batch| batch.worker).collect();
+            let workers = encode::array(&workers)?;
+            let gone =
+                run!(self, "look for workers", fetch_all, "queries/workers_gone.sql", workers, orchestrator);
+            if !gone.is_empty() {
+                let workers = gone.into_iter().map(|row| WorkerId(row.id)).collect();
+                return Err(StoreError::WorkersGone { workers });
+            }
             return Err(StoreError::Inconsistent(format!(
                 "{wanted} steps were claimable, but {leased} could be leased"
             )));

@@ -87,6 +87,7 @@ macro_rules! conformance {
                 a_worker_that_is_gone_is_not_renewed,
                 only_one_orchestrator_speaks_for_a_worker,
                 open_batches_are_found_by_worker_and_age,
+                a_worker_that_is_gone_is_leased_nothing,
                 workers_are_listed_with_the_steps_that_they_hold,
                 a_glance_says_what_waits,
                 attempts_are_summed_up_by_step,
@@ -199,7 +200,7 @@ impl<'a> World<'a> {
         let ready = round.claimable(1_000).await.unwrap();
         let steps: Vec<(StepId, u32)> = ready.iter().map(|ready| (ready.step, ready.attempt + 1)).collect();
         let batches =
-            round.lease(&[NewBatch { worker: self.worker, steps: steps.clone() }], NOW).await.unwrap();
+            round.lease(&[NewBatch { worker: self.worker, steps: steps.clone() }], "o", NOW).await.unwrap();
         round.commit().await.unwrap();
         let key = |(step, attempt)| AttemptKey { step, attempt, batch: batches[0] };
         steps.into_iter().map(key).collect()

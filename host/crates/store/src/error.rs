@@ -25,6 +25,12 @@ pub enum StoreError {
         /// What to do.
         advice: String,
     },
+    /// Steps were to be leased to workers that are not joined any more, or joined another orchestrator.
+    #[error("{} of the workers have left, were declared lost, or joined another orchestrator", .workers.len())]
+    WorkersGone {
+        /// They.
+        workers: Vec<stepwright_workflow::WorkerId>,
+    },
     /// The request refers to something that is not there.
     #[error("there is no {subject}")]
     NotFound {
@@ -48,6 +54,6 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same may succeed later: nothing about what was asked is wrong.
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Unavailable { .. })
+        matches!(self, Self::Busy { .. } | Self::Unavailable { .. } | Self::WorkersGone { .. })
     }
 }

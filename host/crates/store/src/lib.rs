@@ -160,8 +160,14 @@ pub trait Round: Send {
     async fn outputs(&mut self, steps: &[StepId]) -> Result<Vec<(StepId, Payload)>>;
     /// Makes one batch per entry and leases its steps to its worker: `ready` → `leased`, attempt + 1; a task that was
     /// `pending` becomes `in_progress`. Returns the ids in the order given. A step that is not `ready` any more is a
-    /// [`StoreError::Inconsistent`]: it was claimable in this very transaction.
-    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>>;
+    /// [`StoreError::Inconsistent`]: it was claimable in this very transaction. Workers that were declared lost, or for which
+    /// another orchestrator speaks now, are a [`StoreError::WorkersGone`].
+    async fn lease(
+        &mut self,
+        batches: &[NewBatch],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<BatchId>>;
 
     // ---- batches and the ledger
 

@@ -4,12 +4,12 @@
 //! disconnected, as a stalled peer would be; an orchestrator's port that is gone can be opened again, as a restarted process
 //! would.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use crate::backlog::MESSAGES_MAX;
 use crate::port::{
@@ -41,12 +41,13 @@ struct Meeting {
 #[derive(Clone)]
 pub struct LocalHub {
     meeting: Arc<Mutex<Meeting>>,
-    opened: watch::Sender<u64>,
+    /// Wakes workers in the order in which they began to wait, which a simulation rests on.
+    opened: Arc<Notify>,
 }
 
 /// An orchestrator's port, and the hub for workers.
 pub fn hub() -> (LocalOrchestratorPort, LocalHub) {
-    let hub = LocalHub { meeting: Arc::default(), opened: watch::Sender::new(0) };
+    let hub = LocalHub { meeting: Arc::default(), opened: Arc::default() };
     (hub.open(), hub)
 }
 
@@ -60,10 +61,10 @@ impl LocalHub {
         // Bounded by what each worker may leave unread.
         let (sender, signals) = mpsc::unbounded_channel();
         self.meeting().orchestrator = Some(sender);
-        self.opened.send_modify(|count| *count += 1);
+        self.opened.notify_waiters();
         LocalOrchestratorPort {
             signals,
-            workers: HashMap::new(),
+            workers: BTreeMap::new(),
             cut: VecDeque::new(),
             stats: PortStats::default(),
         }
@@ -95,7 +96,8 @@ impl LocalHub {
 /// See [`hub`].
 pub struct LocalOrchestratorPort {
     signals: mpsc::UnboundedReceiver<Signal>,
-    workers: HashMap<ConnectionId, Peer>,
+    /// In the order of their connections, so that they learn of the end in that order: a simulation can be played again.
+    workers: BTreeMap<ConnectionId, Peer>,
     /// Connections that were cut from this side, and not reported yet.
     cut: VecDeque<ConnectionId>,
     stats: PortStats,
@@ -209,14 +211,15 @@ impl WorkerPort for LocalWorkerPort {
                 }
             };
         }
-        let mut opened = self.hub.opened.subscribe();
         loop {
+            // From here on no opening is missed.
+            let mut opened = std::pin::pin!(self.hub.opened.notified());
+            opened.as_mut().enable();
             if let Some(connection) = self.hub.meet() {
                 self.connection = Some(connection);
                 return Some(WorkerEvent::Connected);
             }
-            // The hub itself holds the sender, so this ends only with a change.
-            opened.changed().await.ok()?;
+            opened.await;
         }
     }
 

@@ -10,6 +10,9 @@ use stepwright_workflow::{AttemptKey, BatchId, StepId};
 /// A step and its attempt.
 type Pair = (StepId, u32);
 
+/// Heartbeats that an answer may take before what was sent is sent again: each time twice as many, up to the second.
+const PATIENCE: (u32, u32) = (7, 56);
+
 /// What an outcome weighs on the wire beyond its texts: names, ids, digest, receipt.
 const OUTCOME_BYTES: usize = 1_024;
 
@@ -24,11 +27,35 @@ struct HeldBatch {
     summaries: Vec<StepSummary>,
     /// The present connection carried the completion.
     listed: bool,
+    /// Heartbeats since anything of it was sent or acknowledged.
+    unanswered: u32,
+    /// Times that everything was sent again for want of an answer.
+    repeats: u32,
 }
 
 impl HeldBatch {
     fn has_something_to_say(&self) -> bool {
         !self.unsent.is_empty() || (self.left.is_empty() && !self.listed)
+    }
+
+    /// Something was sent, and the answer has not come.
+    fn waits_for_an_answer(&self) -> bool {
+        self.listed || self.outcomes.len() > self.unsent.len()
+    }
+
+    /// Whatever was not acknowledged is to be sent again. Returns how many outcomes that adds.
+    fn rewind(&mut self) -> usize {
+        let waiting: HashSet<Pair> = self.unsent.iter().copied().collect();
+        // Outcomes that were sent come first, as they did the first time.
+        let mut unsent: Vec<Pair> =
+            self.outcomes.keys().copied().filter(|pair| !waiting.contains(pair)).collect();
+        unsent.sort_unstable();
+        let added = unsent.len();
+        unsent.append(&mut self.unsent);
+        self.unsent = unsent;
+        self.listed = false;
+        self.unanswered = 0;
+        added
     }
 }
 
@@ -105,6 +132,7 @@ impl Held {
     pub(crate) fn next_message(&mut self, bytes_max: usize) -> Option<FromWorker> {
         let batch = *self.waiting.first()?;
         let held = self.batches.get_mut(&batch)?;
+        held.unanswered = 0;
         let message = if held.unsent.is_empty() {
             held.listed = true;
             FromWorker::BatchCompletion(completion(batch, held))
@@ -130,6 +158,7 @@ impl Held {
         for key in &ack.outcomes {
             let pair = (key.step, key.attempt);
             let Some(held) = self.batches.get_mut(&key.batch) else { continue };
+            (held.unanswered, held.repeats) = (0, 0);
             // An acknowledgement may cross with the same outcome's second sending.
             if held.outcomes.remove(&pair).is_some() && held.unsent.contains(&pair) {
                 held.unsent.retain(|unsent| *unsent != pair);
@@ -157,19 +186,32 @@ impl Held {
     /// The connection broke: whatever was not acknowledged is to be sent again.
     pub(crate) fn rewind(&mut self) {
         for (batch, held) in &mut self.batches {
-            let sent: HashSet<Pair> = held.unsent.iter().copied().collect();
-            // Outcomes that were sent come first, as they did the first time.
-            let mut unsent: Vec<Pair> =
-                held.outcomes.keys().copied().filter(|pair| !sent.contains(pair)).collect();
-            unsent.sort_unstable();
-            self.unsent += unsent.len();
-            unsent.append(&mut held.unsent);
-            held.unsent = unsent;
-            held.listed = false;
+            held.repeats = 0;
+            self.unsent += held.rewind();
             if held.has_something_to_say() {
                 self.waiting.insert(*batch);
             }
         }
+    }
+
+    /// A heartbeat's time has passed. What has waited too long for an answer is to be sent again: a single message may be lost
+    /// without its connection. Returns those batches.
+    pub(crate) fn beat(&mut self) -> Vec<BatchId> {
+        let mut repeated = Vec::new();
+        for (batch, held) in &mut self.batches {
+            if !held.waits_for_an_answer() {
+                continue;
+            }
+            held.unanswered += 1;
+            if held.unanswered >= (PATIENCE.0 << held.repeats.min(8)).min(PATIENCE.1) {
+                held.repeats += 1;
+                self.unsent += held.rewind();
+                self.batch_ended |= held.left.is_empty();
+                self.waiting.insert(*batch);
+                repeated.push(*batch);
+            }
+        }
+        repeated
     }
 
     /// Drops every batch but these, and says which.

@@ -148,6 +148,10 @@ impl Service {
             self.leave();
         }
         if self.link == Link::Welcome {
+            let repeated = self.held.beat();
+            if !repeated.is_empty() {
+                tracing::warn!(batches = ?repeated, "sends outcomes again that nobody has acknowledged");
+            }
             self.flush();
             self.say_running();
             self.say_heartbeat();

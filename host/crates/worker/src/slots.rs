@@ -106,9 +106,11 @@ impl Slots {
         }
     }
 
-    /// Waits for ended attempts and takes all that there are. Cancel safe.
+    /// Waits for ended attempts and takes all that there are: for ever after the shutdown, when none can end. Cancel safe.
     pub(crate) async fn ended(&mut self, into: &mut Vec<Ended>) {
-        self.ended.recv_many(into, ENDED_QUEUE_MAX).await;
+        if self.ended.recv_many(into, ENDED_QUEUE_MAX).await == 0 {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Ended attempts that are there already.

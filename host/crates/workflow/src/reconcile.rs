@@ -1,6 +1,6 @@
 //! The second half of the dual result protocol: a batch's closing list against what was applied from its partial results.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::{Digest, StepId};
 
@@ -36,9 +36,9 @@ impl Reconciled {
 }
 
 /// Compares what the batch held (`None` where no outcome was applied) with the completion's list.
-pub fn reconcile(held: &HashMap<(StepId, u32), Option<Digest>>, listed: &[Reported]) -> Reconciled {
+pub fn reconcile(held: &BTreeMap<(StepId, u32), Option<Digest>>, listed: &[Reported]) -> Reconciled {
     let mut result = Reconciled::default();
-    let mut unlisted: HashMap<(StepId, u32), ()> = held.keys().map(|key| (*key, ())).collect();
+    let mut unlisted: BTreeMap<(StepId, u32), ()> = held.keys().map(|key| (*key, ())).collect();
     for line in listed {
         let key = (line.step, line.attempt);
         unlisted.remove(&key);
@@ -62,7 +62,7 @@ mod tests {
     fn each_kind_of_difference_has_its_own_list() {
         let digest = Digest::of(b"a");
         let key = |n| (StepId(n), 1);
-        let held = HashMap::from([
+        let held = BTreeMap::from([
             (key(1), Some(digest)),
             (key(2), None),
             (key(3), Some(Digest::of(b"b"))),
@@ -77,6 +77,6 @@ mod tests {
             unlisted: vec![key(4)],
         };
         assert_eq!(got, expect);
-        assert!(reconcile(&HashMap::from([(key(1), Some(digest))]), &[line(1)]).is_equal());
+        assert!(reconcile(&BTreeMap::from([(key(1), Some(digest))]), &[line(1)]).is_equal());
     }
 }

@@ -1,6 +1,6 @@
 //! What a committed round makes known, and what a failed one leaves to be done again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use stepwright_store::StoreError;
@@ -29,12 +29,7 @@ impl Orchestrator {
     fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
         self.count(&output.counts);
         self.welcome(&mut output);
-        for worker in &output.gone {
-            if let Some(Session { connection: Some(connection), name, .. }) = self.sessions.remove(*worker) {
-                tracing::warn!(worker = %worker, name, "a worker's lease ended while it was connected");
-                self.port.disconnect(connection);
-            }
-        }
+        self.let_go(&output.gone);
         for (worker, until) in &output.renewed {
             if let Some(session) = self.sessions.get_mut(*worker) {
                 session.lease_until = *until;
@@ -75,6 +70,16 @@ impl Orchestrator {
         };
     }
 
+    /// Their leases ended, or another orchestrator speaks for them: whoever is still connected must say hello again.
+    fn let_go(&mut self, workers: &[WorkerId]) {
+        for worker in workers {
+            if let Some(Session { connection: Some(connection), name, .. }) = self.sessions.remove(*worker) {
+                tracing::warn!(worker = %worker, name, "a worker's lease ended while it was connected");
+                self.port.disconnect(connection);
+            }
+        }
+    }
+
     fn welcome(&mut self, output: &mut RoundOutput) {
         for (connection, hello, worker, lease_until, kept) in output.joined.drain(..) {
             self.greeting.retain(|greeting| *greeting != connection);
@@ -102,7 +107,7 @@ impl Orchestrator {
     }
 
     fn acknowledge(&mut self, input: &RoundInput, output: &RoundOutput) {
-        let mut acks: HashMap<WorkerId, Ack> = HashMap::new();
+        let mut acks: BTreeMap<WorkerId, Ack> = BTreeMap::new();
         for (key, worker) in output.acknowledged.iter().zip(&input.reporters) {
             acks.entry(*worker).or_default().outcomes.push(*key);
         }
@@ -148,7 +153,7 @@ impl Orchestrator {
         let now = self.clock.now();
         let Some(session) = self.sessions.get_mut(sent.worker) else { return };
         let keys = sent.message.steps.iter().map(|step| (step.step, step.attempt));
-        let outstanding: HashMap<_, _> = keys.zip(sent.weights).collect();
+        let outstanding: BTreeMap<_, _> = keys.zip(sent.weights).collect();
         // Everything before it, and itself, each at its slowest; and time for the messages.
         let turns = (session.load() + outstanding.len()) as u64 / u64::from(session.slots) + 1;
         let longest = sent.timeout_ms_max.saturating_mul(turns).saturating_add(30_000);
@@ -190,6 +195,9 @@ impl Orchestrator {
         self.totals.rounds_failed.fetch_add(1, Ordering::Relaxed);
         let reason = describe(error);
         let passing = error.is_passing();
+        if let StoreError::WorkersGone { workers } = error {
+            self.let_go(workers);
+        }
         tracing::error!(reason, outcomes = input.outcomes.len(), "a round failed");
         if !passing {
             // Requests from this process get the error back rather than another try.
@@ -203,6 +211,10 @@ impl Orchestrator {
                 input.reporters.clear();
                 input.completions.clear();
                 input.running.clear();
+                // The database still knows these, and they are found again.
+                input.lost.clear();
+                input.overdue.clear();
+                input.leaves.clear();
             }
             self.isolating = input.outcomes.len().max(1);
         } else {

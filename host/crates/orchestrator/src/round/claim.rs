@@ -91,7 +91,7 @@ impl Work<'_> {
         packed: Vec<Packed>,
     ) -> Result<(), StoreError> {
         let batches: Vec<NewBatch> = packed.iter().map(|packed| new_batch(packed, ready)).collect();
-        let ids = self.tx.lease(&batches, self.now).await?;
+        let ids = self.tx.lease(&batches, &self.options.incarnation, self.now).await?;
         for ((id, batch), packed) in ids.into_iter().zip(batches).zip(packed) {
             let mut steps = Vec::with_capacity(packed.steps.len());
             let mut timeout_ms_max = 0;
@@ -129,7 +129,7 @@ impl Work<'_> {
         }
         let batches: Vec<NewBatch> =
             oversized.iter().map(|at| new_batch(&Packed { worker, steps: vec![*at] }, ready)).collect();
-        let ids = self.tx.lease(&batches, self.now).await?;
+        let ids = self.tx.lease(&batches, &self.options.incarnation, self.now).await?;
         let keys: Vec<AttemptKey> = ids
             .iter()
             .zip(&batches)

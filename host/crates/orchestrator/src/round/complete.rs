@@ -1,6 +1,6 @@
 //! The second half of the dual result protocol: closing lists against what was reported.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use stepwright_store::{BatchEnd, NewNote, NoteKind, StoreError};
 use stepwright_transport::wire::BatchCompletion;
@@ -17,7 +17,7 @@ impl Work<'_> {
         &mut self,
         came: &[(WorkerId, BatchCompletion)],
     ) -> Result<(), StoreError> {
-        let mut lists: HashMap<BatchId, (WorkerId, Vec<Reported>)> = HashMap::new();
+        let mut lists: BTreeMap<BatchId, (WorkerId, Vec<Reported>)> = BTreeMap::new();
         for (key, _) in &self.reported {
             let waiting =
                 self.book.get(key.batch).and_then(|entry| Some((entry.worker, entry.waiting.as_ref()?)));
@@ -32,7 +32,7 @@ impl Work<'_> {
             lists.insert(completion.batch, (*worker, listed.collect()));
         }
         // What was reported in this very round, by batch: the book learns of it only after the commit.
-        let mut now: HashMap<BatchId, HashMap<(StepId, u32), Digest>> = HashMap::new();
+        let mut now: BTreeMap<BatchId, BTreeMap<(StepId, u32), Digest>> = BTreeMap::new();
         if !lists.is_empty() {
             for (key, digest) in &self.reported {
                 now.entry(key.batch).or_default().entry((key.step, key.attempt)).or_insert(*digest);
@@ -49,7 +49,7 @@ impl Work<'_> {
         batch: BatchId,
         worker: WorkerId,
         listed: Vec<Reported>,
-        now: HashMap<(StepId, u32), Digest>,
+        now: BTreeMap<(StepId, u32), Digest>,
     ) -> Result<(), StoreError> {
         let Some(mut entry) = self.held(batch).await? else {
             // Closed as lost, or never made: the worker may forget it.
@@ -118,7 +118,7 @@ impl Work<'_> {
             .iter()
             .map(|(step, attempt)| AttemptKey { step: *step, attempt: *attempt, batch })
             .collect();
-        let mut steps: HashMap<(StepId, u32), Option<Digest>> =
+        let mut steps: BTreeMap<(StepId, u32), Option<Digest>> =
             open.steps.iter().map(|pair| (*pair, None)).collect();
         for (key, digest) in self.tx.recorded(&keys).await? {
             steps.insert((key.step, key.attempt), digest);

@@ -12,7 +12,7 @@ mod complete;
 mod outcomes;
 mod workers;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stepwright_store::{
@@ -184,13 +184,13 @@ struct Work<'a> {
     book: &'a Book,
     out: RoundOutput,
     /// Finished parents to take off, by dependant.
-    parents_finished: HashMap<StepId, u32>,
+    parents_finished: BTreeMap<StepId, u32>,
     /// Steps that finished well and have dependants: if none became ready, the task may have settled.
     finished: Vec<(StepId, Vec<StepId>)>,
     /// Tasks that may have settled.
     touched: BTreeSet<TaskId>,
     /// What the tasks that this round created were started with: their first steps need not read it again.
-    inputs: HashMap<TaskId, TaskInput>,
+    inputs: BTreeMap<TaskId, TaskInput>,
     /// Steps became claimable in this round.
     ready: bool,
     reported: Vec<(AttemptKey, Digest)>,
@@ -212,10 +212,10 @@ impl Runner {
             plans: &mut self.plans,
             book: &self.book,
             out: RoundOutput::default(),
-            parents_finished: HashMap::new(),
+            parents_finished: BTreeMap::new(),
             finished: Vec::new(),
             touched: BTreeSet::new(),
-            inputs: HashMap::new(),
+            inputs: BTreeMap::new(),
             ready: false,
             reported: Vec::new(),
             waiting: Vec::new(),
@@ -270,7 +270,7 @@ impl Work<'_> {
     }
 
     async fn release(&mut self) -> Result<(), StoreError> {
-        let finished: Vec<(StepId, u32)> = self.parents_finished.drain().collect();
+        let finished: Vec<(StepId, u32)> = std::mem::take(&mut self.parents_finished).into_iter().collect();
         let ready: BTreeSet<StepId> = self.tx.release(&finished).await?.into_iter().collect();
         self.ready |= !ready.is_empty();
         for (step, children) in self.finished.drain(..) {

@@ -1,6 +1,6 @@
 //! What reported outcomes and lost leases do to their steps.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use stepwright_store::{
     AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, LeasedStep, NewNote, NoteKind, StoreError,
 };
@@ -16,7 +16,7 @@ impl Work<'_> {
         let rubbish =
             Failure::new(FailureClass::Retryable, "its worker reported neither an output nor an error");
         let (mut completed, mut failed) = (Vec::new(), Vec::new());
-        let mut first = HashSet::with_capacity(outcomes.len());
+        let mut first = BTreeSet::new();
         let mut unapplied: Vec<(AttemptKey, &StepOutcome)> = Vec::new();
         for (batch, outcome) in outcomes {
             let key = AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch };
@@ -36,7 +36,7 @@ impl Work<'_> {
         let applied = self.tx.complete(&completed, self.now).await?;
         self.out.counts.completed += applied.len();
         let hits = self.failed(&failed).await?;
-        let applied: HashSet<AttemptKey> = self.finish(&applied).await?.into_iter().chain(hits).collect();
+        let applied: BTreeSet<AttemptKey> = self.finish(&applied).await?.into_iter().chain(hits).collect();
         if applied.len() < first.len() {
             let keyed = outcomes.iter().map(|(batch, outcome)| {
                 (AttemptKey { step: outcome.step, attempt: outcome.attempt, batch: *batch }, outcome)
@@ -72,7 +72,7 @@ impl Work<'_> {
     ) -> Result<Vec<AttemptKey>, StoreError> {
         let keys: Vec<AttemptKey> = failed.iter().map(|(key, ..)| *key).collect();
         let leased = self.tx.leased(&keys).await?;
-        let by_key: HashMap<AttemptKey, _> =
+        let by_key: BTreeMap<AttemptKey, _> =
             failed.iter().map(|(key, failure, outcome)| (*key, (*failure, *outcome))).collect();
         let mut ended = Vec::with_capacity(leased.len());
         for standing in leased {
@@ -114,7 +114,7 @@ impl Work<'_> {
 
     async fn unapplied(&mut self, missed: Vec<(AttemptKey, &StepOutcome)>) -> Result<(), StoreError> {
         let keys: Vec<AttemptKey> = missed.iter().map(|(key, _)| *key).collect();
-        let recorded: HashMap<AttemptKey, _> = self.tx.recorded(&keys).await?.into_iter().collect();
+        let recorded: BTreeMap<AttemptKey, _> = self.tx.recorded(&keys).await?.into_iter().collect();
         for (key, outcome) in missed {
             let (kind, detail) = match recorded.get(&key) {
                 Some(Some(digest)) if *digest == outcome.digest => {
@@ -163,14 +163,17 @@ impl Work<'_> {
         self.out.lost.push(batch);
     }
 
-    /// Ends the leases of these attempts as lost, where they still stand.
+    /// Ends the leases of these attempts as lost, where they still stand. The same attempt may be named several times: a batch
+    /// can be found astray, be overdue and go with its worker, all in one round.
     pub(super) async fn lose(&mut self, lost: &[AttemptKey], why: &str) -> Result<(), StoreError> {
+        let lost: BTreeSet<AttemptKey> = lost.iter().copied().collect();
+        let lost: Vec<AttemptKey> = lost.into_iter().collect();
         let mut tasks: Vec<TaskId> = lost.iter().map(|key| key.step.task()).collect();
         tasks.sort_unstable();
         tasks.dedup();
         self.tx.lock(&tasks).await?;
         let mut ended = Vec::new();
-        for leased in self.tx.leased(lost).await? {
+        for leased in self.tx.leased(&lost).await? {
             let failure = Failure::new(FailureClass::Lost, format!("the attempt was lost: {why}"));
             let line = AttemptLine::default();
             ended.push(self.end(leased, &StepEvent::Lost, (AttemptStatus::Lost, failure), line).await?);

@@ -15,7 +15,12 @@ impl PostgresRound {
         Ok(rows.into_iter().map(|row| BatchId(row.id)).collect())
     }
 
-    pub(super) async fn lease_steps(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
+    pub(super) async fn lease_steps(
+        &mut self,
+        batches: &[NewBatch],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<BatchId>> {
         if batches.is_empty() {
             return Ok(Vec::new());
         }
@@ -48,11 +53,18 @@ impl PostgresRound {
             &workers,
             &listed,
             &tasks,
-            now.0
+            now.0,
+            orchestrator
         )
         .len();
         let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
         if leased != wanted {
+            let gone =
+                run!(self, "look for workers", fetch_all, "queries/workers_gone.sql", &workers, orchestrator);
+            if !gone.is_empty() {
+                let workers = gone.into_iter().map(|row| WorkerId(row.id)).collect();
+                return Err(StoreError::WorkersGone { workers });
+            }
             return Err(StoreError::Inconsistent(format!(
                 "{wanted} steps were claimable, but {leased} could be leased"
             )));

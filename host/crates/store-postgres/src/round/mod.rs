@@ -288,8 +288,13 @@ impl Round for PostgresRound {
         rows.into_iter().map(|row| Ok((StepId(row.id), payload("steps.output", row.output)?))).collect()
     }
 
-    async fn lease(&mut self, batches: &[NewBatch], now: Timestamp) -> Result<Vec<BatchId>> {
-        self.lease_steps(batches, now).await
+    async fn lease(
+        &mut self,
+        batches: &[NewBatch],
+        orchestrator: &str,
+        now: Timestamp,
+    ) -> Result<Vec<BatchId>> {
+        self.lease_steps(batches, orchestrator, now).await
     }
 
     async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {

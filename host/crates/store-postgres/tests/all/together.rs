@@ -71,7 +71,7 @@ async fn lease(store: &dyn Store, name: &str, limit: usize) -> Vec<AttemptKey> {
     if steps.is_empty() {
         return Vec::new();
     }
-    let ids = round.lease(&[NewBatch { worker, steps: steps.clone() }], NOW).await.unwrap();
+    let ids = round.lease(&[NewBatch { worker, steps: steps.clone() }], name, NOW).await.unwrap();
     round.commit().await.unwrap();
     steps.into_iter().map(|(step, attempt)| AttemptKey { step, attempt, batch: ids[0] }).collect()
 }

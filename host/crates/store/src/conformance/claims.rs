@@ -35,7 +35,7 @@ pub async fn a_lease_starts_the_attempt_and_its_task(store: &dyn Store) {
     let task = world.start().await;
     let (first, second) = (StepId::new(task, 0), StepId::new(task, 1));
     let batch = |worker, step| NewBatch { worker, steps: vec![(step, 1)] };
-    let batches = committed!(store, lease(&[batch(world.worker, second), batch(other, first)], at(3)));
+    let batches = committed!(store, lease(&[batch(world.worker, second), batch(other, first)], "o", at(3)));
     assert!(batches[0] < batches[1]);
     let (one, two) = (world.step(first).await, world.step(second).await);
     assert_eq!(
@@ -52,7 +52,7 @@ pub async fn a_lease_starts_the_attempt_and_its_task(store: &dyn Store) {
 
     let key = AttemptKey { step: first, attempt: 1, batch: batches[1] };
     committed!(store, end(&[failed(key, standing(StepState::Ready, 1, 0), None)], at(4)));
-    let again = committed!(store, lease(&[NewBatch { worker: other, steps: vec![(first, 2)] }], at(9)));
+    let again = committed!(store, lease(&[NewBatch { worker: other, steps: vec![(first, 2)] }], "o", at(9)));
     assert!(again[0] > batches[1]);
     assert_eq!(world.step(first).await.attempt, 2);
     assert_eq!(world.record(task).await.summary.started_at, Some(at(3)));
@@ -65,7 +65,7 @@ pub async fn a_step_that_is_not_ready_cannot_be_leased(store: &dyn Store) {
     for position in [1, 9] {
         let steps = vec![(StepId::new(task, 0), 1), (StepId::new(task, position), 1)];
         let mut round = store.round().await.unwrap();
-        let error = round.lease(&[NewBatch { worker: world.worker, steps }], NOW).await.unwrap_err();
+        let error = round.lease(&[NewBatch { worker: world.worker, steps }], "o", NOW).await.unwrap_err();
         assert!(matches!(error, StoreError::Inconsistent(_)), "{error}");
         drop(round);
         assert_eq!(world.state(StepId::new(task, 0)).await, StepState::Ready);
@@ -79,7 +79,7 @@ pub async fn a_step_whose_lease_has_another_attempt_in_mind_cannot_be_leased(sto
     for attempt in [0, 2] {
         let mut round = store.round().await.unwrap();
         let batch = NewBatch { worker: world.worker, steps: vec![(step, attempt)] };
-        let error = round.lease(&[batch], NOW).await.unwrap_err();
+        let error = round.lease(&[batch], "o", NOW).await.unwrap_err();
         assert!(matches!(error, StoreError::Inconsistent(_)), "{error}");
     }
     assert_eq!(world.step(step).await.attempt, 0);
@@ -220,7 +220,7 @@ async fn everything(round: &mut dyn Round, world: &World<'_>, items: usize) {
     let tasks: Vec<TaskId> = created.iter().map(|created| created.task).collect();
     let steps: Vec<StepId> = tasks.iter().map(|task| StepId::new(*task, 0)).collect();
     let batch = |step: &StepId| NewBatch { worker: world.worker, steps: vec![(*step, 1)] };
-    let batches = round.lease(&steps.iter().map(batch).collect::<Vec<_>>(), NOW).await.unwrap();
+    let batches = round.lease(&steps.iter().map(batch).collect::<Vec<_>>(), "o", NOW).await.unwrap();
     let keys: Vec<AttemptKey> = steps
         .iter()
         .zip(&batches)

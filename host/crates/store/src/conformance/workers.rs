@@ -4,7 +4,7 @@ use stepwright_workflow::step::StepState;
 use stepwright_workflow::{StepId, WorkerId};
 
 use super::{NOW, SINGLE, World, at, committed, completed, failed, plan, standing, worker};
-use crate::{AttemptStatus, Glance, NewBatch, StepStatistics, Store, WorkerState};
+use crate::{AttemptStatus, Glance, NewBatch, StepStatistics, Store, StoreError, WorkerState};
 
 /// A restarted worker of the same name is another one. Whose lease ends first comes first.
 pub async fn an_incarnation_joins_once(store: &dyn Store) {
@@ -97,7 +97,7 @@ pub async fn workers_are_listed_with_the_steps_that_they_hold(store: &dyn Store)
     assert_eq!(store.workers(1).await.unwrap().len(), 1);
     committed!(store, end(&[failed(keys[1], standing(StepState::Ready, 1, 0), None)], NOW));
     let again = NewBatch { worker: idle, steps: vec![(keys[1].step, 2)] };
-    committed!(store, lease(&[again], NOW));
+    committed!(store, lease(&[again], "o", NOW));
     let held: Vec<u64> = store.workers(10).await.unwrap().iter().map(|worker| worker.steps_held).collect();
     assert_eq!(held, [1, 1]);
 }
@@ -171,4 +171,23 @@ pub async fn commits_are_counted(store: &dyn Store) {
     store.add_plan(&plan("order", SINGLE)).await.unwrap();
     store.add_plan(&plan("order", SINGLE)).await.unwrap();
     assert_eq!(store.counters().commits, before + 4);
+}
+
+/// A worker that was declared lost, or for which another orchestrator speaks, gets nothing, and nothing of the round remains.
+pub async fn a_worker_that_is_gone_is_leased_nothing(store: &dyn Store) {
+    let world = World::new(store, SINGLE).await;
+    let step = StepId::new(world.start().await, 0);
+    let batch = NewBatch { worker: world.worker, steps: vec![(step, 1)] };
+    let refused = async |orchestrator: &str| {
+        let mut round = store.round().await.unwrap();
+        let error = round.lease(std::slice::from_ref(&batch), orchestrator, NOW).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::WorkersGone { workers } if *workers == [world.worker]),
+            "{error}"
+        );
+    };
+    refused("another").await;
+    committed!(store, leave(&[(world.worker, WorkerState::Lost)], "o", NOW));
+    refused("o").await;
+    assert_eq!(world.state(step).await, StepState::Ready);
 }

@@ -46,6 +46,24 @@ fn carried(message: Option<FromWorker>) -> Vec<u16> {
 }
 
 #[test]
+fn what_nobody_answers_is_sent_again_ever_more_rarely() {
+    let mut held = holding(1);
+    held.ended(key(BatchId(1), 0), outcome(0, ""));
+    let mut sent_at = Vec::new();
+    for beat in 0..150 {
+        while held.is_waiting() {
+            if let Some(FromWorker::PartialResult(_)) = held.next_message(4_000) {
+                sent_at.push(beat);
+            }
+        }
+        held.beat();
+    }
+    assert_eq!(sent_at, [0, 7, 21, 49, 105]);
+    held.acknowledged(&Ack { outcomes: vec![key(BatchId(1), 0)], reconciled: vec![BatchId(1)] });
+    assert!((0..200).all(|_| held.beat().is_empty()));
+}
+
+#[test]
 fn messages_are_split_by_weight_and_a_heavy_outcome_travels_alone() {
     let mut held = holding(4);
     let heavy = "x".repeat(10_000);
