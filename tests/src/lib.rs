@@ -12,3 +12,4 @@ pub mod books;
 pub mod model;
 pub mod processes;
 pub mod rig;
+pub mod sim;

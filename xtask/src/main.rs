@@ -3,6 +3,7 @@
 mod bench;
 mod demo;
 mod run;
+mod simulate;
 mod sqlx;
 mod test;
 mod tidy;
@@ -18,6 +19,7 @@ usage: cargo xtask <command>
   demo [--orders N] [--seed N]            build everything and fulfil orders with two worker processes (default 1000)
   test [--fast]                           everything that must pass; --fast leaves out clippy and the documentation
   bench [W1…W4] [--in-flight N] [--micro] the figures of docs/benchmarks.md, in release mode
+  simulate [--seed S] [--minutes M]       play seeded schedules of faults against the real parts; --story prints one
   tidy                                    only the checks of the repository itself
   sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
   plugins                                 build the example plugins and the hostile guests
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
+        "simulate" => simulate::simulate(rest),
         "tidy" => tidy::tidy(),
         "sqlx" => sqlx::sqlx(rest),
         "plugins" => tools::wasm_target().and_then(|()| tools::build_plugins()),

@@ -48,9 +48,9 @@ fn start(deployment: &Deployment, template: &str, tasks: usize) -> Process {
     deployment.spawn(&["task", "run", template, "--batch", &batch.to_string_lossy(), "--watch"])
 }
 
+/// Until so many have settled. A watch that has ended has seen all of them, which its exit code and the books prove.
 fn until_settled(watch: &mut Process, wanted: usize) {
-    loop {
-        let line = watch.line().expect("tasks are left");
+    while let Some(line) = watch.line() {
         let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<usize>().ok());
         if settled.is_some_and(|settled| settled >= wanted) {
             return;

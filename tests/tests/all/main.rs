@@ -15,3 +15,4 @@ mod flow;
 mod model;
 mod recovery;
 mod script;
+mod simulation;
