@@ -104,7 +104,8 @@ async fn drive(world: &World, workload: &Workload, tasks: usize) -> anyhow::Resu
 async fn one(handle: &OrchestratorHandle, prepared: &Prepared, number: usize) -> anyhow::Result<Duration> {
     let text = format!("{{\"n\":{number},\"note\":\"{:x<160}\"}}", "");
     let context = Payload::parse(text).context("the context")?;
-    let request = TaskRequest { context, tags: Vec::new(), priority: 0, idempotency_key: None };
+    let request =
+        TaskRequest { context, tags: Vec::new(), priority: 0, idempotency_key: None, start_at: None };
     let task = prepared.task(request).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     let begun = Instant::now();
     let (_, state) = handle.run(task).await?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::doctor::DoctorArguments;
+use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
@@ -76,6 +77,12 @@ pub(crate) enum Command {
     /// Start, follow and repair tasks
     #[command(subcommand)]
     Task(TaskCommand),
+    /// Let nothing new begin under a task, a template, a namespace or a plugin; or list what is paused
+    #[command(after_help = pause::PAUSE_EXAMPLES)]
+    Pause(pause::PauseArguments),
+    /// Let what was paused go on
+    #[command(after_help = pause::RESUME_EXAMPLES)]
+    Resume(pause::ResumeArguments),
     /// Look at workers
     #[command(subcommand)]
     Worker(WorkerCommand),

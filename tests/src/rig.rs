@@ -141,6 +141,7 @@ impl Rig {
             tags: Vec::new(),
             priority: 0,
             idempotency_key: None,
+            start_at: None,
         };
         let created = self.handle.start(vec![task]).await.expect("the task is created");
         let task = created[0].task;

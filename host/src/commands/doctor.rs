@@ -94,6 +94,7 @@ fn sentence(finding: Finding, steps: &[StepRecord]) -> String {
         Finding::ParentsMiscounted { step, .. }
         | Finding::NotQueued { step }
         | Finding::Queued { step, .. }
+        | Finding::Parked { step }
         | Finding::NotHeld { step } => text.replacen(&format!("step {step}"), &name(step), 1),
         Finding::Unsettled { .. } => text,
     }

@@ -5,6 +5,7 @@ mod db;
 mod dev;
 pub(crate) mod doctor;
 mod orchestrate;
+pub(crate) mod pause;
 pub(crate) mod plugin;
 mod settings;
 pub(crate) mod task;
@@ -57,6 +58,8 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Task(command) => task::run(command, context).await,
         Command::Worker(command) => worker::run(command, context).await,
+        Command::Pause(arguments) => pause::pause(arguments, context).await,
+        Command::Resume(arguments) => pause::resume(arguments, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
         // Both need neither runtime nor context, and were done before.

@@ -13,6 +13,8 @@ mod watch;
 
 use clap::Subcommand;
 
+pub(crate) use deeds::DeedFlags;
+
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 

@@ -89,6 +89,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "10s",
         "How often some unfinished tasks are audited, and put right where a crash left them stuck.",
     ),
+    setting(
+        "orchestrator.quarantine_losses",
+        Kind::Number(0, 1_000),
+        "3",
+        "Workers lost in a row while they held a plugin, none of whose steps completed, before it is paused; 0: never.",
+    ),
     setting("orchestrator.batch_steps_max", Kind::Number(1, 10_000), "64", "Steps in one batch."),
     setting("orchestrator.batch_bytes_max", Kind::Size, "1MiB", "Payload bytes in one batch."),
     setting("orchestrator.claim_steps_max", COUNT, "512", "Steps claimed in one transaction."),

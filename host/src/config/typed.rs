@@ -248,6 +248,8 @@ impl Reader<'_> {
             outcomes_max: self.count("orchestrator.outcomes_max"),
             tick_ms: self.number("orchestrator.tick"),
             audit_ms: self.number("orchestrator.audit"),
+            quarantine_losses: u32::try_from(self.number("orchestrator.quarantine_losses"))
+                .unwrap_or(u32::MAX),
         }
     }
 

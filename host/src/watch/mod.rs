@@ -282,6 +282,7 @@ mod tests {
             tags: Vec::new(),
             priority: 0,
             idempotency_key: None,
+            start_at: None,
         };
         store.create(&[task.clone(), task], Timestamp(0)).await.unwrap();
         let deed = Deed { who: "ann".to_owned(), why: String::new() };

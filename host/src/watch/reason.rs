@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use stepwright_store::{StepRecord, TaskRecord};
+use stepwright_store::{PauseRecord, StepRecord, TaskRecord};
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::{TaskId, Timestamp};
 
@@ -15,6 +15,7 @@ const PARENTS_NAMED_MAX: usize = 4;
 pub(crate) struct Reasons<'a> {
     task: TaskId,
     states: HashMap<&'a str, StepState>,
+    pauses: &'a [PauseRecord],
     now: Timestamp,
 }
 
@@ -22,7 +23,7 @@ impl<'a> Reasons<'a> {
     /// Of this task, at this moment.
     pub(crate) fn of(record: &'a TaskRecord, now: Timestamp) -> Self {
         let states = record.steps_detail.iter().map(|step| (step.name.as_str(), step.state)).collect();
-        Self { task: record.summary.id, states, now }
+        Self { task: record.summary.id, states, pauses: &record.pauses, now }
     }
 
     /// What the step waits for, what it does, or why it failed; empty where its state says all.
@@ -47,6 +48,12 @@ impl<'a> Reasons<'a> {
                  --output JSON' gives it an output, 'task skip {task} --step {name}' goes on without it",
                 name = step.name
             )),
+            StepState::Ready if step.paused && !self.waits_for_retry(step) => {
+                self.pauses.first().map(|pause| {
+                    let target = &pause.target;
+                    format!("'stepwright resume {} {}' lets it go on", target.scope().as_str(), target.name())
+                })
+            }
             StepState::Ready if !self.waits_for_retry(step) => {
                 Some("if it stays so, see whether a worker has room: 'stepwright worker list'".to_owned())
             }
@@ -71,12 +78,25 @@ impl<'a> Reasons<'a> {
     fn ready(&self, step: &StepRecord) -> String {
         let because = failure(step).map(|failure| format!(": {failure}")).unwrap_or_default();
         match step.ready_at {
+            Some(at) if at > self.now && step.attempt == 0 => {
+                format!("begins in {}, at {at}", when::until(self.now, at))
+            }
             Some(at) if at > self.now => {
                 let next = step.attempt.saturating_add(1);
                 format!("attempt {next} in {}{because}", when::until(self.now, at))
             }
+            _ if step.paused => self.paused(),
             _ => format!("waits for a free worker{because}"),
         }
+    }
+
+    /// By what, by whom and why.
+    fn paused(&self) -> String {
+        let each = self.pauses.iter().map(|PauseRecord { target, who, why, .. }| {
+            let why = if why.is_empty() { String::new() } else { format!(": {}", one_line(why)) };
+            format!("{target} was paused by {}{why}", one_line(who))
+        });
+        each.collect::<Vec<String>>().join("; ")
     }
 }
 
@@ -119,6 +139,7 @@ pub(crate) fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::watch::samples::{step, task};
+    use stepwright_workflow::pause::PauseTarget;
     use stepwright_workflow::{Failure, FailureClass};
 
     fn check(change: impl FnOnce(&mut StepRecord), expect: &str) {
@@ -134,6 +155,10 @@ mod tests {
         check(|step| step.ready_at = Some(Timestamp(9_999)), "waits for a free worker");
         let busy =
             || Some(Failure::new(FailureClass::Retryable, "gateway busy\ntry later").with_code("busy"));
+        check(
+            |step| step.ready_at = Some(Timestamp(70_000)),
+            "begins in 1 min 0 s, at 1970-01-01T00:01:10.000Z",
+        );
         let retrying = |step: &mut StepRecord| {
             (step.attempt, step.ready_at, step.failure) = (1, Some(Timestamp(12_500)), busy());
         };
@@ -146,6 +171,22 @@ mod tests {
         };
         check(running, "on w1 ████░░░░░░ 42 % page 3 [2J");
         check(|step| step.state = StepState::Complete, "");
+    }
+
+    #[test]
+    fn a_paused_step_says_who_paused_what_and_how_it_goes_on() {
+        let mut record = task(7, &[("pay", StepState::Ready, &[])]);
+        record.pauses = vec![PauseRecord {
+            target: PauseTarget::Namespace("shop".to_owned()),
+            since: Timestamp(0),
+            who: "ann".to_owned(),
+            why: "stocktaking".to_owned(),
+        }];
+        record.steps_detail[0].paused = true;
+        let reasons = Reasons::of(&record, Timestamp(0));
+        let step = &record.steps_detail[0];
+        assert_eq!(reasons.why(step), "namespace shop was paused by ann: stocktaking");
+        assert_eq!(reasons.advice(step).unwrap(), "'stepwright resume namespace shop' lets it go on");
     }
 
     #[test]

@@ -30,7 +30,13 @@ pub(crate) fn task(id: i64, steps: &[(&str, StepState, &[&str])]) -> TaskRecord 
         id: StepId::new(TaskId(id), position),
         ..step(name, *state, parents)
     });
-    TaskRecord { summary, context: Payload::null(), tags: Vec::new(), steps_detail: steps_detail.collect() }
+    TaskRecord {
+        summary,
+        context: Payload::null(),
+        tags: Vec::new(),
+        pauses: Vec::new(),
+        steps_detail: steps_detail.collect(),
+    }
 }
 
 /// A step that was tried once if it is past `ready`.
@@ -47,6 +53,7 @@ pub(crate) fn step(name: &str, state: StepState, parents: &[&str]) -> StepRecord
         retry_limit: 3,
         pending_parents: 0,
         ready_at: None,
+        paused: false,
         worker: state.is_leased().then(|| "worker-1".to_owned()),
         batch: None,
         progress: None,

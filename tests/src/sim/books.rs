@@ -6,6 +6,7 @@ use std::fmt;
 use stepwright_orchestrator::audit;
 use stepwright_store::{Created, NewBatch, StepChange, Store};
 use stepwright_store_sqlite::SqliteStore;
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{AttemptKey, BatchId, Payload, StepId, TaskId, WorkerId};
@@ -22,6 +23,7 @@ pub(super) enum Deed {
     Leased(BatchId, NewBatch),
     Settled(TaskId, TaskState),
     Changed(StepChange),
+    Paused(PauseTarget, bool),
 }
 
 impl fmt::Display for Deed {
@@ -39,6 +41,8 @@ impl fmt::Display for Deed {
                 batch.steps.iter().try_for_each(|(step, attempt)| write!(f, " {step}/{attempt}"))
             }
             Self::Settled(task, state) => write!(f, "task {task} is {state}"),
+            Self::Paused(target, true) => write!(f, "{target} is paused"),
+            Self::Paused(target, false) => write!(f, "{target} goes on"),
             Self::Changed(change) => write!(f, "step {} is made {}", change.step, change.to.state),
         }
     }
@@ -59,6 +63,7 @@ pub(super) struct Books {
     pub(super) tasks: BTreeSet<TaskId>,
     /// Steps that finished well, with their outputs.
     pub(super) finished: BTreeMap<StepId, Payload>,
+    pub(super) paused: BTreeSet<PauseTarget>,
     attempts: BTreeMap<StepId, u32>,
     held: BTreeMap<StepId, Held>,
     pub(super) violations: Vec<String>,
@@ -82,6 +87,10 @@ impl Books {
                         if self.finished.contains_key(&step) {
                             wrong.push(format!("step {step} was leased after it had finished well"));
                         }
+                        let pause = self.paused.iter().find(|pause| covers(pause, step.task()));
+                        wrong.extend(
+                            pause.map(|pause| format!("step {step} was leased, and {pause} is paused")),
+                        );
                         let key = AttemptKey { step, attempt, batch };
                         if let Some(held) = self.held.insert(step, Held { key, worker, told }) {
                             wrong.push(format!("step {step} was leased twice: {held:?}, then {key:?}"));
@@ -109,6 +118,8 @@ impl Books {
                         self.finished.insert(change.step, output);
                     }
                 }
+                Deed::Paused(target, true) => drop(self.paused.insert(target)),
+                Deed::Paused(target, false) => drop(self.paused.remove(&target)),
                 Deed::Settled(..) => {}
             }
         }
@@ -121,6 +132,15 @@ impl Books {
             Some(held) => Some(format!("an outcome of {key:?} was applied to {held:?}")),
             None => Some(format!("an outcome of {key:?} was applied, and nobody held the step")),
         }
+    }
+}
+
+/// Every plan of the simulation is of one namespace and runs one component.
+fn covers(pause: &PauseTarget, task: TaskId) -> bool {
+    match pause {
+        PauseTarget::Task(paused) => *paused == task,
+        PauseTarget::Namespace(_) | PauseTarget::Digest(_) => true,
+        PauseTarget::Template { .. } | PauseTarget::Plugin(_) => false,
     }
 }
 

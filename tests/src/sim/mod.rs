@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepwright_orchestrator::operator::{self, Deed};
-use stepwright_orchestrator::{Orchestrator, OrchestratorOptions};
+use stepwright_orchestrator::{Orchestrator, OrchestratorOptions, pauses};
 use stepwright_store::Store;
 use stepwright_store_sqlite::SqliteStore;
 use stepwright_transport::local::{self, LocalHub};
 use stepwright_worker::{Worker, WorkerOptions};
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::{Clock, Payload, Plan, PlanId, TaskId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -264,7 +265,10 @@ impl Simulation {
             .map(|_| {
                 let (plan, id) = &self.plans[self.adversary.below(self.plans.len())];
                 let key = self.adversary.one_in(3).then(|| format!("key-{}", self.adversary.below(4)));
-                world::task(plan, *id, key)
+                let mut task = world::task(plan, *id, key);
+                let delay = Duration::from_millis(self.adversary.below(6_000) as u64);
+                task.start_at = self.adversary.one_in(5).then(|| self.clock(false).now().after(delay));
+                task
             })
             .collect();
         self.operator.create(&new, self.clock(false).now()).await.expect("the tasks are created");
@@ -282,7 +286,13 @@ impl Simulation {
         self.adversary.tell(|| format!("an operator turns to task {task}"));
         let step = format!("s{}", self.adversary.below(4));
         // What is refused for the state that it meets is as good as done.
-        match self.adversary.below(4) {
+        match self.adversary.below(6) {
+            4 => {
+                let targets = [PauseTarget::Task(task), PauseTarget::Namespace(world::NAMESPACE.to_owned())];
+                let target = &targets[self.adversary.below(2)];
+                drop(pauses::pause(store, target, &deed, now).await);
+            }
+            5 => self.resume_all().await,
             0 => drop(operator::cancel_task(store, task, &deed, now).await),
             1 => drop(operator::retry_step(store, task, None, &deed, now).await),
             2 => drop(operator::skip_step(store, task, &step, &deed, now).await),
@@ -290,6 +300,16 @@ impl Simulation {
                 let output = Payload::parse("{\"by\":\"hand\"}").expect("valid JSON");
                 drop(operator::resolve_step(store, (task, &step), output, &deed, now).await);
             }
+        }
+    }
+
+    /// Whatever is paused goes on.
+    async fn resume_all(&self) {
+        let deed = Deed { who: "operator".to_owned(), why: String::new() };
+        for pause in self.operator.pauses().await.expect("the pauses are read") {
+            let resumed =
+                pauses::resume(&*self.operator, &pause.target, &deed, self.clock(false).now()).await;
+            assert!(resumed.expect("the database answers an operator"), "it was paused");
         }
     }
 
@@ -322,6 +342,7 @@ impl Simulation {
         while Instant::now() < until && self.adversary.is_content() {
             (0..self.sites.len()).for_each(|number| self.start_orchestrator(number));
             (0..self.hands.len()).for_each(|number| self.start_worker(number));
+            self.resume_all().await;
             tokio::select! {
                 biased;
                 () = self.adversary.crashed() => self.bury().await,

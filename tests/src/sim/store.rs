@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use stepwright_store::*;
 use stepwright_store_sqlite::SqliteStore;
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
@@ -189,6 +190,16 @@ impl Store for SimStore {
         blocking(self.inner.audit(after, limit))
     }
 
+    async fn pauses(&self) -> Result<Vec<PauseRecord>> {
+        self.read("pauses").await?;
+        blocking(self.inner.pauses())
+    }
+
+    async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
+        self.read("suspects").await?;
+        blocking(self.inner.suspects())
+    }
+
     async fn glance(&self, now: Timestamp) -> Result<Glance> {
         self.read("glance").await?;
         blocking(self.inner.glance(now))
@@ -366,6 +377,43 @@ impl Round for SimRound {
 
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
         blocking(self.statement("claimable").await?.claimable(limit))
+    }
+
+    async fn pauses(&mut self) -> Result<Vec<PauseRecord>> {
+        blocking(self.statement("pauses").await?.pauses())
+    }
+
+    async fn pause(&mut self, pause: &PauseRecord) -> Result<bool> {
+        let made = blocking(self.statement("pause").await?.pause(pause))?;
+        self.deeds.push(Deed::Paused(pause.target.clone(), true));
+        Ok(made)
+    }
+
+    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
+        let taken = blocking(self.statement("resume").await?.resume(target))?;
+        self.deeds.push(Deed::Paused(target.clone(), false));
+        Ok(taken)
+    }
+
+    async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()> {
+        blocking(self.statement("park").await?.park(steps, parked))
+    }
+
+    async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>> {
+        blocking(self.statement("parked").await?.parked(after, limit))
+    }
+
+    async fn suspect(
+        &mut self,
+        components: &[Digest],
+        not_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<(Digest, u32)>> {
+        blocking(self.statement("suspect").await?.suspect(components, not_since, now))
+    }
+
+    async fn acquit(&mut self, components: &[Digest]) -> Result<()> {
+        blocking(self.statement("acquit").await?.acquit(components))
     }
 
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {

@@ -36,6 +36,9 @@ const SHAPES: &[&[&[u16]]] = &[
     &[&[], &[], &[0, 1], &[0], &[2, 3], &[1]],
 ];
 
+/// The namespace of every plan.
+pub(super) const NAMESPACE: &str = "test";
+
 /// One plan for each shape.
 pub(super) fn plans() -> Vec<Plan> {
     SHAPES.iter().enumerate().map(|(number, shape)| plan(number, shape)).collect()
@@ -61,7 +64,7 @@ fn plan(number: usize, shape: &[&[u16]]) -> Plan {
         limits: StepLimits::default(),
     };
     Plan {
-        namespace: "test".to_owned(),
+        namespace: NAMESPACE.to_owned(),
         name: format!("shape-{number}"),
         version: "1.0.0".to_owned(),
         environment: "test".to_owned(),
@@ -81,6 +84,7 @@ pub(super) fn task(plan: &Plan, id: PlanId, key: Option<String>) -> NewTask {
         tags: Vec::new(),
         priority: 0,
         idempotency_key: key,
+        start_at: None,
     }
 }
 

@@ -13,6 +13,7 @@ mod doctor;
 mod fleet;
 mod flow;
 mod model;
+mod pauses;
 mod recovery;
 mod script;
 mod simulation;

@@ -5,7 +5,8 @@ use std::collections::hash_map::Entry;
 
 use serde::Serialize;
 use stepwright_store::{
-    AttemptLine, AttemptStatus, AuditedTask, EndedAttempt, NewNote, NoteKind, Round, Store, StoreError,
+    AttemptLine, AttemptStatus, AuditedTask, EndedAttempt, NewNote, NoteKind, PauseRecord, Round, Store,
+    StoreError,
 };
 use stepwright_workflow::audit::{Finding, audit};
 use stepwright_workflow::graph::Graph;
@@ -47,16 +48,22 @@ pub async fn look(store: &dyn Store, after: TaskId, limit: u32) -> Result<Audite
         contradictions: Vec::new(),
         next: tasks.last().filter(|_| full).map(|last| last.task),
     };
-    let mut graphs: HashMap<PlanId, Graph> = HashMap::new();
+    // Only where a step is set aside do the pauses matter. They are read after it: one that was made meanwhile explains it.
+    let aside = tasks.iter().flat_map(|task| &task.steps).any(|step| step.parked);
+    let pauses = if aside { store.pauses().await? } else { Vec::new() };
+    let mut plans: HashMap<PlanId, (Plan, Graph)> = HashMap::new();
     for task in tasks {
-        let graph = match graphs.entry(task.plan) {
+        let known = match plans.entry(task.plan) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let plan = store.plan(task.plan).await?.ok_or_else(|| missing(&task))?;
-                new.insert(Graph::of_plan(&plan))
+                let graph = Graph::of_plan(&plan);
+                new.insert((plan, graph))
             }
         };
-        let findings = audit(graph, task.state, &task.steps);
+        let (plan, graph) = &*known;
+        let covered = covering(&pauses, task.task, plan);
+        let findings = audit(graph, task.state, &task.steps, &covered);
         if !findings.is_empty() {
             audited.contradictions.push(Contradiction { task: task.task, findings });
         }
@@ -75,7 +82,8 @@ pub async fn repair(store: &dyn Store, task: TaskId, now: Timestamp) -> Result<V
     let Some(audited) = tx.audit(task).await? else { return Ok(Vec::new()) };
     let plan = tx.plan(audited.plan).await?.ok_or_else(|| missing(&audited))?;
     let graph = Graph::of_plan(&plan);
-    let mut mended = audit(&graph, audited.state, &audited.steps);
+    let pauses = tx.pauses().await?;
+    let mut mended = audit(&graph, audited.state, &audited.steps, &covering(&pauses, task, &plan));
     if mended.is_empty() {
         return Ok(mended);
     }
@@ -102,7 +110,7 @@ async fn mend(
     findings: &[Finding],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let (mut recount, mut requeue, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut recount, mut requeue, mut unpark, mut lost) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for finding in findings {
         match *finding {
             Finding::ParentsMiscounted { step, unfinished, .. } => {
@@ -111,12 +119,14 @@ async fn mend(
             Finding::NotQueued { step } | Finding::Queued { step, .. } => {
                 requeue.push(StepId::new(task, step));
             }
+            Finding::Parked { step } => unpark.push(StepId::new(task, step)),
             Finding::NotHeld { step } => lost.push(StepId::new(task, step)),
             Finding::Unsettled { .. } => {}
         }
     }
     tx.recount(&recount).await?;
     tx.requeue(&requeue).await?;
+    tx.park(&unpark, false).await?;
     if lost.is_empty() {
         return Ok(());
     }
@@ -151,11 +161,20 @@ async fn mend(
     Ok(())
 }
 
+/// Whether a pause covers the step at a position.
+fn covering(pauses: &[PauseRecord], task: TaskId, plan: &Plan) -> impl Fn(u16) -> bool {
+    move |position| {
+        let step = plan.step(position);
+        step.is_some_and(|step| pauses.iter().any(|pause| pause.target.covers(task, plan, step)))
+    }
+}
+
 fn note(task: TaskId, finding: &Finding) -> NewNote {
     let step = match *finding {
         Finding::ParentsMiscounted { step, .. }
         | Finding::NotQueued { step }
         | Finding::Queued { step, .. }
+        | Finding::Parked { step }
         | Finding::NotHeld { step } => Some(StepId::new(task, step)),
         Finding::Unsettled { .. } => None,
     };

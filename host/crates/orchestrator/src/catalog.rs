@@ -88,6 +88,8 @@ pub struct TaskRequest {
     pub priority: i32,
     /// Starting again with the same key returns the first task.
     pub idempotency_key: Option<String>,
+    /// Nothing of it begins before this moment; `None` means at once.
+    pub start_at: Option<Timestamp>,
 }
 
 /// A template that is ready to be started: its plan is stored.
@@ -188,6 +190,7 @@ impl Prepared {
             tags: request.tags,
             priority: request.priority,
             idempotency_key: request.idempotency_key,
+            start_at: request.start_at,
         })
     }
 }

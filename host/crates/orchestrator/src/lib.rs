@@ -17,6 +17,7 @@ pub mod catalog;
 mod handle;
 pub mod operator;
 mod options;
+pub mod pauses;
 mod plans;
 mod pump;
 mod round;

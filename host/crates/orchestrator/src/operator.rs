@@ -21,6 +21,21 @@ pub struct Deed {
     pub why: String,
 }
 
+impl Deed {
+    /// The line of the ledger that says so.
+    pub(crate) fn note(&self, task: TaskId, step: Option<StepId>, verb: &str) -> NewNote {
+        let why = if self.why.is_empty() { String::new() } else { format!(": {}", self.why) };
+        NewNote {
+            step,
+            task: Some(task),
+            batch: None,
+            attempt: None,
+            kind: NoteKind::Operator,
+            detail: format!("{} {verb}{why}", self.who),
+        }
+    }
+}
+
 /// Why a deed was not done. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
@@ -243,7 +258,7 @@ impl Desk {
                 self.tx.settle(&[(task, from, to)], self.now).await?;
             }
         }
-        let notes: Vec<NewNote> = steps.iter().map(|step| self.deed(Some(*step), deed, verb)).collect();
+        let notes: Vec<NewNote> = steps.iter().map(|step| deed.note(self.task, Some(*step), verb)).collect();
         self.tx.note(&notes, self.now).await?;
         self.tx.commit().await?;
         Ok(())
@@ -252,21 +267,9 @@ impl Desk {
     /// Ends the task as such, notes the deed, and commits.
     async fn close(mut self, to: TaskState, deed: &Deed, verb: &str) -> Result<(), OperatorError> {
         self.tx.settle(&[(self.task, self.state, to)], self.now).await?;
-        let note = self.deed(None, deed, verb);
+        let note = deed.note(self.task, None, verb);
         self.tx.note(&[note], self.now).await?;
         self.tx.commit().await?;
         Ok(())
-    }
-
-    fn deed(&self, step: Option<StepId>, deed: &Deed, verb: &str) -> NewNote {
-        let why = if deed.why.is_empty() { String::new() } else { format!(": {}", deed.why) };
-        NewNote {
-            step,
-            task: Some(self.task),
-            batch: None,
-            attempt: None,
-            kind: NoteKind::Operator,
-            detail: format!("{} {verb}{why}", deed.who),
-        }
     }
 }

@@ -34,6 +34,9 @@ pub struct OrchestratorOptions {
     /// How often some unfinished tasks are audited, in milliseconds, a quarter more or less by chance. What a crash can leave is
     /// rare, so ten seconds.
     pub audit_ms: u64,
+    /// After so many losses of workers in a row that held steps of a component, none of which completed in between, the component
+    /// is paused; 0 means never. Three, as many as a step survives.
+    pub quarantine_losses: u32,
 }
 
 impl OrchestratorOptions {
@@ -51,6 +54,7 @@ impl OrchestratorOptions {
             outcomes_max: 1_024,
             tick_ms: 1_000,
             audit_ms: 10_000,
+            quarantine_losses: 3,
         }
     }
 

@@ -3,7 +3,7 @@
 //! While a round commits, the next one gathers; so under load one commit carries many steps, and a single step waits for
 //! nobody. No step waits for a tick: ticks only find what nobody told the pump.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use stepwright_store::{Store, StoreError};
 use stepwright_transport::port::{ConnectionId, OrchestratorPort};
 use stepwright_workflow::task::TaskState;
-use stepwright_workflow::{Clock, TaskId, Timestamp};
+use stepwright_workflow::{Clock, Digest, TaskId, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,8 @@ pub struct Orchestrator {
     /// When the next tasks are audited, and from where on.
     audit_at: Timestamp,
     audit_from: TaskId,
+    /// Components that lost workers lately, as of the last tick.
+    suspects: BTreeSet<Digest>,
     announced_at: Option<tokio::time::Instant>,
     /// The last round left claimable steps behind, for want of room.
     more: bool,
@@ -117,6 +119,7 @@ impl Orchestrator {
             strays_sought_at: Timestamp(0),
             audit_at: Timestamp(0),
             audit_from: TaskId(0),
+            suspects: BTreeSet::new(),
             announced_at: None,
             more: false,
             isolating: 0,
@@ -175,6 +178,7 @@ impl Orchestrator {
             let connected = self.sessions.iter().filter(|(_, session)| session.connection.is_some());
             self.gathered.connected = connected.map(|(worker, _)| worker).collect();
         }
+        self.gathered.suspects = self.suspects.clone();
         let mut runner = self.runner.take()?;
         let input = Box::new(self.take_input());
         let replies = std::mem::take(&mut self.replies);

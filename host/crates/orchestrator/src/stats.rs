@@ -50,6 +50,8 @@ totals! {
     discrepancies,
     /// Leases lost.
     leases_lost,
+    /// Plugins paused because they kept killing workers.
+    plugins_quarantined,
     /// Steps of unfinished tasks that the audit looked at.
     steps_audited,
     /// Steps and tasks that contradicted themselves, and were put right.

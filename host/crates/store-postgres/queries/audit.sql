@@ -1,5 +1,6 @@
 SELECT t.id AS "task_id!", t.plan_id AS "plan_id!", t.state AS "task_state!", s.id AS "id!", s.state AS "state!",
        s.pending_parents::bigint AS "pending_parents!", r.step_id IS NOT NULL AS "queued!",
+       coalesce(r.parked, false) AS "parked!",
        (b.id IS NOT NULL AND b.ended IS NULL AND w.state IS NOT DISTINCT FROM 'joined') AS "held!"
 FROM (SELECT id, plan_id, state
       FROM tasks

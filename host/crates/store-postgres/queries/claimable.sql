@@ -2,12 +2,12 @@
 WITH claimed AS MATERIALIZED (
     SELECT step_id, priority
     FROM ready
-    WHERE ready_at IS NULL
+    WHERE ready_at IS NULL AND NOT parked
     ORDER BY priority DESC, step_id
     LIMIT $1
     FOR UPDATE SKIP LOCKED
 )
-SELECT s.id AS "id!", s.plan_id AS "plan_id!", s.attempt::bigint AS "attempt!"
+SELECT s.id AS "id!", s.plan_id AS "plan_id!", s.attempt::bigint AS "attempt!", EXISTS (SELECT FROM pauses) AS "pauses!"
 FROM claimed AS c
 JOIN steps AS s ON s.id = c.step_id
 ORDER BY c.priority DESC, c.step_id

@@ -2,8 +2,8 @@
 WITH n AS MATERIALIZED (
     SELECT nextval('task_ids') AS id, o.*
     FROM (SELECT *
-          FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[])
-               WITH ORDINALITY AS u (plan_id, namespace, template, priority, idempotency_key, context, tags, place)
+          FROM unnest($1::bigint[], $2::text[], $3::text[], $4::integer[], $5::text[], $6::text[], $7::text[], $11::bigint[])
+               WITH ORDINALITY AS u (plan_id, namespace, template, priority, idempotency_key, context, tags, start_at, place)
           ORDER BY place) AS o
 ),
 t AS (
@@ -19,7 +19,7 @@ inputs AS (
 -- Steps come as the place of their task, counted from one, and the number of their parents.
 s AS MATERIALIZED (
     SELECT (n.id << 16) + (u.at - first_value(u.at) OVER (PARTITION BY u.place ORDER BY u.at)) AS id, n.plan_id,
-           n.priority, u.parents
+           n.priority, n.start_at, u.parents
     FROM unnest($8::bigint[], $9::integer[]) WITH ORDINALITY AS u (place, parents, at)
     JOIN n ON n.place = u.place
     JOIN t ON t.id = n.id
@@ -29,6 +29,6 @@ inserted AS (
     SELECT id, plan_id, CASE WHEN parents = 0 THEN 'ready' ELSE 'pending' END, parents, priority FROM s
 ),
 queued AS (
-    INSERT INTO ready (step_id, priority) SELECT id, priority FROM s WHERE parents = 0
+    INSERT INTO ready (step_id, priority, ready_at) SELECT id, priority, start_at FROM s WHERE parents = 0
 )
 SELECT n.place AS "place!", n.id AS "id!" FROM n JOIN t ON t.id = n.id

@@ -1,4 +1,5 @@
-SELECT EXISTS (SELECT FROM ready WHERE ready_at IS NULL) AS "claimable!",
+SELECT EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked) AS "claimable!",
        (SELECT min(ready_at) FROM ready WHERE ready_at IS NOT NULL) AS "next_ready_at?",
        EXISTS (SELECT FROM stops) AS "cancelled!",
-       EXISTS (SELECT FROM workers WHERE state = 'joined' AND lease_until <= $1) AS "expired!"
+       EXISTS (SELECT FROM workers WHERE state = 'joined' AND lease_until <= $1) AS "expired!",
+       EXISTS (SELECT FROM suspects) AS "suspects!"

@@ -46,6 +46,7 @@ pub(crate) struct Tasks {
     pub(crate) keys: Vec<Option<String>>,
     pub(crate) contexts: Vec<String>,
     pub(crate) tags: Vec<String>,
+    pub(crate) start_at: Vec<Option<i64>>,
     pub(crate) step_places: Vec<i64>,
     pub(crate) step_parents: Vec<i32>,
 }
@@ -68,6 +69,7 @@ pub(crate) fn tasks(tasks: &[&NewTask]) -> Result<Tasks> {
         columns.keys.push(task.idempotency_key.as_deref().map(shown));
         columns.contexts.push(task.context.as_str().to_owned());
         columns.tags.push(text(&task.tags)?);
+        columns.start_at.push(task.start_at.map(|at| at.0));
         columns.step_places.extend(std::iter::repeat_n(place, steps));
         columns.step_parents.extend(task.parents.iter().map(|parents| int(*parents)));
     }

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result,
-    Round, StepStatistics, Store, StoreCounters, StoreError, TaskFilter, TaskRecord, TaskSummary,
-    TemplateRecord, TemplateSource, WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PauseRecord, PluginRecord,
+    Result, Round, StepStatistics, Store, StoreCounters, StoreError, SuspectRecord, TaskFilter, TaskRecord,
+    TaskSummary, TemplateRecord, TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, WorkerId};
@@ -273,6 +273,14 @@ impl Store for PostgresStore {
 
     async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>> {
         reads::open_batches(self, workers, until).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<PauseRecord>> {
+        reads::pauses(self).await
+    }
+
+    async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
+        reads::suspects(self).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

@@ -1,5 +1,6 @@
 SELECT t.id AS "task_id!: i64", t.plan_id AS "plan_id!: i64", t.state AS "task_state!: String", s.id AS "id!: i64",
        s.state AS "state!: String", s.pending_parents AS "pending_parents!: i64", s.state = 'ready' AS "queued!: bool",
+       s.parked AS "parked!: bool",
        (b.ended IS NULL AND w.state IS 'joined') AS "held!: bool"
 FROM (SELECT id, plan_id, state
       FROM tasks

@@ -1,5 +1,6 @@
-SELECT id AS "id!: i64", plan_id AS "plan_id!: i64", attempt AS "attempt!: i64"
+SELECT id AS "id!: i64", plan_id AS "plan_id!: i64", attempt AS "attempt!: i64",
+       EXISTS (SELECT 1 FROM pauses) AS "pauses!: bool"
 FROM steps
-WHERE state = 'ready' AND ready_at IS NULL
+WHERE state = 'ready' AND ready_at IS NULL AND parked = 0
 ORDER BY priority DESC, id
 LIMIT ?1

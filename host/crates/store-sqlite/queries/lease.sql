@@ -9,6 +9,6 @@ WHERE state = 'pending' AND id IN (SELECT value FROM json_each(?));
 UPDATE steps
 SET state = 'leased', attempt = attempt + 1, batch_id = j.value ->> 2
 FROM json_each(?) AS j
-WHERE steps.id = j.value ->> 0 AND steps.attempt + 1 = j.value ->> 1 AND steps.state = 'ready' AND steps.ready_at IS NULL
+WHERE steps.id = j.value ->> 0 AND steps.attempt + 1 = j.value ->> 1 AND steps.state = 'ready' AND steps.ready_at IS NULL AND steps.parked = 0
   AND EXISTS (SELECT 1 FROM batches WHERE batches.id = j.value ->> 2)
 RETURNING id AS "id!: i64"

@@ -34,13 +34,13 @@ pub(crate) fn task_inputs(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
     array(items)
 }
 
-/// `[step, plan, parents, priority]`
+/// `[step, plan, parents, priority, start_at]`
 pub(crate) fn new_steps(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
     let mut items = Vec::with_capacity(tasks.iter().map(|(_, task)| task.parents.len()).sum());
     for (id, task) in tasks {
         for (position, parents) in task.parents.iter().enumerate() {
             let position = u16::try_from(position).map_err(|_| too_many_steps(task))?;
-            items.push((StepId::new(*id, position), task.plan, parents, task.priority));
+            items.push((StepId::new(*id, position), task.plan, parents, task.priority, task.start_at));
         }
     }
     array(items)

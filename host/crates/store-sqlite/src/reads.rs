@@ -2,11 +2,11 @@
 
 use stepwright_store::column::{json, number, parsed, payload};
 use stepwright_store::row::{
-    AttemptRow, AuditRow, NoteRow, StatisticsRow, StepDetailRow, SummaryRow, WorkerRow,
+    AttemptRow, AuditRow, NoteRow, PauseRow, StatisticsRow, StepDetailRow, SummaryRow, SuspectRow, WorkerRow,
 };
 use stepwright_store::{
-    AttemptRecord, AuditedTask, Glance, NoteRecord, Result, StepRecord, StepStatistics, StoreError,
-    TaskFilter, TaskRecord, TaskSummary, WorkerRecord,
+    AttemptRecord, AuditedTask, Glance, NoteRecord, PauseRecord, Result, StepRecord, StepStatistics,
+    StoreError, SuspectRecord, TaskFilter, TaskRecord, TaskSummary, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, StepId, TaskId, Timestamp, WorkerId};
@@ -54,21 +54,30 @@ pub(crate) async fn task(store: &SqliteStore, id: TaskId) -> Result<Option<TaskR
     store.counters.statement();
     let input = sqlx::query_file!("queries/task_input.sql", id.0).fetch_optional(&store.readers).await;
     let input = input.map_err(engine("read a task's context"))?.ok_or_else(|| missing("context"))?;
-    let steps_detail = step_details(store, id, &plan).await?;
+    let pauses = pauses(store).await?;
+    let steps_detail = step_details(store, id, &plan, &pauses).await?;
+    let covers = |pause: &PauseRecord| plan.steps.iter().any(|step| pause.target.covers(id, &plan, step));
+    let pauses = pauses.into_iter().filter(covers).collect();
     Ok(Some(TaskRecord {
         summary,
         context: payload("task_inputs.context", input.context)?,
         tags: json("task_inputs.tags", &input.tags)?,
+        pauses,
         steps_detail,
     }))
 }
 
-async fn step_details(store: &SqliteStore, task: TaskId, plan: &Plan) -> Result<Vec<StepRecord>> {
+async fn step_details(
+    store: &SqliteStore,
+    task: TaskId,
+    plan: &Plan,
+    pauses: &[PauseRecord],
+) -> Result<Vec<StepRecord>> {
     let first = StepId::new(task, 0).0;
     store.counters.statement();
     let rows = sqlx::query_file_as!(StepDetailRow, "queries/step_details.sql", first);
     let rows = rows.fetch_all(&store.readers).await.map_err(engine("read a task's steps"))?;
-    rows.into_iter().map(|row| row.record(plan)).collect()
+    rows.into_iter().map(|row| row.record(plan, pauses)).collect()
 }
 
 pub(crate) async fn task_states(store: &SqliteStore, ids: &[TaskId]) -> Result<Vec<(TaskId, TaskState)>> {
@@ -149,6 +158,18 @@ pub(crate) async fn open_batches(
     Ok(rows.into_iter().map(|row| (BatchId(row.id), WorkerId(row.worker_id))).collect())
 }
 
+pub(crate) async fn pauses(store: &SqliteStore) -> Result<Vec<PauseRecord>> {
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(PauseRow, "queries/pauses.sql").fetch_all(&store.readers).await;
+    rows.map_err(engine("read the pauses"))?.into_iter().map(PauseRow::record).collect()
+}
+
+pub(crate) async fn suspects(store: &SqliteStore) -> Result<Vec<SuspectRecord>> {
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(SuspectRow, "queries/suspects.sql").fetch_all(&store.readers).await;
+    rows.map_err(engine("read the suspects"))?.into_iter().map(SuspectRow::record).collect()
+}
+
 pub(crate) async fn glance(store: &SqliteStore, now: Timestamp) -> Result<Glance> {
     store.counters.statement();
     let row = sqlx::query_file!("queries/glance.sql", now.0).fetch_one(&store.readers).await;
@@ -159,5 +180,6 @@ pub(crate) async fn glance(store: &SqliteStore, now: Timestamp) -> Result<Glance
         next_ready_at: row.next_ready_at.map(Timestamp),
         cancelled: row.cancelled,
         expired: row.expired,
+        suspects: row.suspects,
     })
 }

@@ -1,18 +1,18 @@
 //! One write transaction.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload};
-use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, StepOfTaskRow, key};
+use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
-    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, StoreError,
-    TaskInput, WorkerState,
+    NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow,
+    StoreError, TaskInput, WorkerState,
 };
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
@@ -38,6 +38,17 @@ macro_rules! run {
     }};
 }
 
+/// The same for rows that have a type of their own.
+macro_rules! rows {
+    ($self:ident, $what:literal, $row:ident, $method:ident, $($query:tt)*) => {{
+        $self.counters.statement();
+        sqlx::query_file_as!($row, $($query)*).$method(&mut *$self.tx).await.map_err(engine($what))?
+    }};
+}
+
+mod pauses;
+mod start;
+
 impl SqliteRound {
     pub(crate) async fn begin(store: &SqliteStore) -> Result<Self> {
         // Taking the write lock at once: a read that is followed by a write could otherwise fail half-way.
@@ -61,60 +72,12 @@ impl SqliteRound {
         self.last_batch.store(ids.last().map_or(last, |id| id.0), Relaxed);
         Ok(ids)
     }
-
-    /// Earlier tasks with the same idempotency key, by index.
-    async fn known(&mut self, tasks: &[NewTask]) -> Result<HashMap<usize, TaskId>> {
-        if tasks.iter().all(|task| task.idempotency_key.is_none()) {
-            return Ok(HashMap::new());
-        }
-        let keys =
-            encode::array(tasks.iter().map(|task| (&task.namespace, &task.template, &task.idempotency_key)))?;
-        let rows = run!(self, "look for idempotency keys", fetch_all, "queries/tasks_with_keys.sql", keys);
-        rows.into_iter().map(|row| Ok((number("json_each.key", row.at)?, TaskId(row.id)))).collect()
-    }
-
-    async fn insert(&mut self, tasks: &[(TaskId, &NewTask)], now: Timestamp) -> Result<()> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        let (rows, inputs, steps) =
-            (encode::tasks(tasks)?, encode::task_inputs(tasks)?, encode::new_steps(tasks)?);
-        run!(self, "create tasks", execute, "queries/create.sql", now.0, rows, inputs, steps);
-        Ok(())
-    }
 }
 
 #[async_trait]
 impl Round for SqliteRound {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
-        if tasks.is_empty() {
-            return Ok(Vec::new());
-        }
-        let known = self.known(tasks).await?;
-        let mut next = self.last_id("tasks").await?;
-        let mut keys: HashMap<(&str, &str, &str), TaskId> = HashMap::new();
-        let mut created = Vec::with_capacity(tasks.len());
-        let mut new = Vec::with_capacity(tasks.len());
-        for (at, task) in tasks.iter().enumerate() {
-            let key = task
-                .idempotency_key
-                .as_deref()
-                .map(|key| (task.namespace.as_str(), task.template.as_str(), key));
-            let earlier = known.get(&at).or_else(|| keys.get(&key?)).copied();
-            if let Some(task) = earlier {
-                created.push(Created { task, existing: true });
-                continue;
-            }
-            next += 1;
-            let id = TaskId(next);
-            if let Some(key) = key {
-                keys.insert(key, id);
-            }
-            new.push((id, task));
-            created.push(Created { task: id, existing: false });
-        }
-        self.insert(&new, now).await?;
-        Ok(created)
+        self.create_tasks(tasks, now).await
     }
 
     async fn lock(&mut self, _tasks: &[TaskId]) -> Result<()> {
@@ -142,10 +105,9 @@ impl Round for SqliteRound {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.counters.statement();
         let keys = encode::keys(keys)?;
-        let rows = sqlx::query_file_as!(LeasedRow, "queries/leased.sql", keys).fetch_all(&mut *self.tx).await;
-        rows.map_err(engine("read leased steps"))?.into_iter().map(LeasedRow::record).collect()
+        let rows = rows!(self, "read leased steps", LeasedRow, fetch_all, "queries/leased.sql", keys);
+        rows.into_iter().map(LeasedRow::record).collect()
     }
 
     async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>> {
@@ -228,13 +190,8 @@ impl Round for SqliteRound {
 
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = run!(self, "find claimable steps", fetch_all, "queries/claimable.sql", limit);
-        rows.into_iter()
-            .map(|row| {
-                let attempt = number("steps.attempt", row.attempt)?;
-                Ok(ReadyStep { step: StepId(row.id), plan: PlanId(row.plan_id), attempt })
-            })
-            .collect()
+        let rows = rows!(self, "find claimable steps", ReadyRow, fetch_all, "queries/claimable.sql", limit);
+        rows.into_iter().map(ReadyRow::record).collect()
     }
 
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {
@@ -309,18 +266,15 @@ impl Round for SqliteRound {
     }
 
     async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
-        self.counters.statement();
-        let rows = sqlx::query_file_as!(BatchRow, "queries/open_batches.sql", worker.0)
-            .fetch_all(&mut *self.tx)
-            .await;
-        rows.map_err(engine("read a worker's batches"))?.into_iter().map(BatchRow::record).collect()
+        let rows =
+            rows!(self, "read a worker's batches", BatchRow, fetch_all, "queries/open_batches.sql", worker.0);
+        rows.into_iter().map(BatchRow::record).collect()
     }
 
     async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>> {
-        self.counters.statement();
-        let row =
-            sqlx::query_file_as!(BatchRow, "queries/batch.sql", id.0).fetch_optional(&mut *self.tx).await;
-        row.map_err(engine("read a batch"))?.map(BatchRow::record).transpose()
+        rows!(self, "read a batch", BatchRow, fetch_optional, "queries/batch.sql", id.0)
+            .map(BatchRow::record)
+            .transpose()
     }
 
     async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
@@ -423,12 +377,43 @@ impl Round for SqliteRound {
         Ok(())
     }
 
+    async fn pauses(&mut self) -> Result<Vec<PauseRecord>> {
+        self.kept_pauses().await
+    }
+
+    async fn pause(&mut self, pause: &PauseRecord) -> Result<bool> {
+        self.make_pause(pause).await
+    }
+
+    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
+        self.take_pause(target).await
+    }
+
+    async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()> {
+        self.park_steps(steps, parked).await
+    }
+
+    async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>> {
+        self.parked_steps(after, limit).await
+    }
+
+    async fn suspect(
+        &mut self,
+        components: &[Digest],
+        not_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<(Digest, u32)>> {
+        self.suspect_components(components, not_since, now).await
+    }
+
+    async fn acquit(&mut self, components: &[Digest]) -> Result<()> {
+        self.acquit_components(components).await
+    }
+
     async fn audit(&mut self, task: TaskId) -> Result<Option<AuditedTask>> {
-        self.counters.statement();
-        let rows = sqlx::query_file_as!(AuditRow, "queries/audit.sql", task.0 - 1, task.0, 1_i64)
-            .fetch_all(&mut *self.tx)
-            .await;
-        Ok(AuditRow::tasks(rows.map_err(engine("audit a task"))?)?.pop())
+        let rows =
+            rows!(self, "audit a task", AuditRow, fetch_all, "queries/audit.sql", task.0 - 1, task.0, 1_i64);
+        Ok(AuditRow::tasks(rows)?.pop())
     }
 
     async fn recount(&mut self, unfinished: &[(StepId, u32)]) -> Result<()> {
@@ -447,11 +432,9 @@ impl Round for SqliteRound {
 
     async fn steps(&mut self, task: TaskId) -> Result<Vec<StepRow>> {
         let first = StepId::new(task, 0).0;
-        self.counters.statement();
-        let rows = sqlx::query_file_as!(StepOfTaskRow, "queries/steps_of_task.sql", first)
-            .fetch_all(&mut *self.tx)
-            .await;
-        rows.map_err(engine("read a task's steps"))?.into_iter().map(StepOfTaskRow::record).collect()
+        let rows =
+            rows!(self, "read a task's steps", StepOfTaskRow, fetch_all, "queries/steps_of_task.sql", first);
+        rows.into_iter().map(StepOfTaskRow::record).collect()
     }
 
     async fn plan(&mut self, id: PlanId) -> Result<Option<Plan>> {

@@ -11,9 +11,9 @@ use sqlx::sqlite::{
 };
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PluginRecord, Result,
-    Round, StepStatistics, Store, StoreCounters, TaskFilter, TaskRecord, TaskSummary, TemplateRecord,
-    TemplateSource, WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PauseRecord, PluginRecord,
+    Result, Round, StepStatistics, Store, StoreCounters, SuspectRecord, TaskFilter, TaskRecord, TaskSummary,
+    TemplateRecord, TemplateSource, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, WorkerId};
@@ -284,6 +284,14 @@ impl Store for SqliteStore {
 
     async fn open_batches(&self, workers: &[WorkerId], until: Timestamp) -> Result<Vec<(BatchId, WorkerId)>> {
         reads::open_batches(self, workers, until).await
+    }
+
+    async fn pauses(&self) -> Result<Vec<PauseRecord>> {
+        reads::pauses(self).await
+    }
+
+    async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
+        reads::suspects(self).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

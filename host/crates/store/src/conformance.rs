@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod claims;
 pub mod graph;
 pub mod outcomes;
+pub mod pauses;
 pub mod tasks;
 pub mod workers;
 
@@ -81,6 +82,14 @@ macro_rules! conformance {
                 the_outcome_of_a_cancelled_step_is_late,
                 an_audit_sees_unfinished_tasks_with_all_their_steps,
                 a_step_is_counted_anew_and_queued_once;
+            pauses:
+                a_pause_is_there_until_it_is_taken_away,
+                a_step_that_is_set_aside_is_not_claimable,
+                only_ready_steps_are_set_aside,
+                what_is_set_aside_is_seen_by_the_audit_and_by_people,
+                a_task_may_begin_later,
+                losses_of_a_component_are_counted_in_a_row,
+                a_pause_that_was_read_stays_until_the_round_has_ended;
             workers:
                 an_incarnation_joins_once,
                 a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone,
@@ -182,6 +191,7 @@ impl<'a> World<'a> {
             tags: Vec::new(),
             priority: 0,
             idempotency_key: None,
+            start_at: None,
         }
     }
 

@@ -12,6 +12,7 @@ pub mod schema;
 pub mod view;
 
 use async_trait::async_trait;
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
@@ -88,6 +89,11 @@ pub trait Store: Send + Sync + 'static {
     /// Up to `limit` tasks whose state is not final, by id, beyond `after`, each with all its steps as of one moment.
     async fn audit(&self, after: TaskId, limit: u32) -> Result<Vec<AuditedTask>>;
 
+    /// Every pause, the oldest first.
+    async fn pauses(&self) -> Result<Vec<PauseRecord>>;
+    /// Every suspect: see [`Round::suspect`].
+    async fn suspects(&self) -> Result<Vec<SuspectRecord>>;
+
     /// What waits for the pump at this moment: one cheap read, no transaction.
     async fn glance(&self, now: Timestamp) -> Result<Glance>;
 
@@ -152,7 +158,8 @@ pub trait Round: Send {
 
     /// Makes steps claimable whose `ready_at` has come. Returns how many, and the next `ready_at` that lies ahead.
     async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)>;
-    /// Claimable steps: by priority, then oldest task first. Does not change them.
+    /// Claimable steps: by priority, then oldest task first. Does not change them. Steps that are set aside are not among them;
+    /// where some pause is in force, each says so.
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>>;
     /// The contexts and labels of tasks.
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>>;
@@ -208,6 +215,32 @@ pub trait Round: Send {
     /// Lets every lease of a joined worker run until then at least: what an orchestrator does when it starts, since workers
     /// may have had nobody to renew it.
     async fn adopt(&mut self, lease_until: Timestamp) -> Result<()>;
+
+    // ---- pauses
+
+    /// Every pause, the oldest first. None of them is taken away before this transaction has ended.
+    async fn pauses(&mut self) -> Result<Vec<PauseRecord>>;
+    /// Makes a pause. Returns whether it is new; one that is there already stays as it is.
+    async fn pause(&mut self, pause: &PauseRecord) -> Result<bool>;
+    /// Takes a pause away. Returns whether there was one. What it had set aside is the caller's to find and to put back.
+    async fn resume(&mut self, target: &PauseTarget) -> Result<bool>;
+    /// Sets steps aside that are `ready`, so that they are not claimable, or puts them back.
+    async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()>;
+    /// Up to `limit` steps that are set aside, by id, beyond `after`.
+    async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>>;
+
+    // ---- suspects
+
+    /// Notes that workers were lost while they held these components. Losses since `not_since` are the same event as the one
+    /// noted then, and are counted once. Returns how often in a row that has happened to each whose count rose.
+    async fn suspect(
+        &mut self,
+        components: &[Digest],
+        not_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<(Digest, u32)>>;
+    /// Forgets the losses of these components: one of their steps completed, or an operator trusts them again.
+    async fn acquit(&mut self, components: &[Digest]) -> Result<()>;
 
     // ---- repair
 

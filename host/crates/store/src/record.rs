@@ -2,8 +2,10 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 use stepwright_workflow::audit::StepFacts;
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepStanding;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{
@@ -107,6 +109,8 @@ pub struct NewTask {
     pub priority: i32,
     /// Starting again with the same key returns the first task.
     pub idempotency_key: Option<String>,
+    /// Its first steps are not claimed before this moment; `None` means at once.
+    pub start_at: Option<Timestamp>,
 }
 
 /// A task that was created, or found by its key.
@@ -217,6 +221,8 @@ pub struct ReadyStep {
     pub plan: PlanId,
     /// Attempts so far: the next one is this plus one.
     pub attempt: u32,
+    /// Some pause is in force, so that this step may be covered by one: look before it is leased.
+    pub pauses: bool,
 }
 
 /// What a task was started with.
@@ -377,6 +383,39 @@ pub struct AuditedTask {
     pub steps: Vec<StepFacts>,
 }
 
+/// A mark under which nothing is claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PauseRecord {
+    /// What is paused.
+    #[serde(serialize_with = "target")]
+    #[serde(flatten)]
+    pub target: PauseTarget,
+    /// Since when.
+    pub since: Timestamp,
+    /// Who paused it.
+    pub who: String,
+    /// Why; may be empty.
+    pub why: String,
+}
+
+fn target<S: Serializer>(target: &PauseTarget, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_struct("PauseTarget", 2)?;
+    fields.serialize_field("scope", target.scope().as_str())?;
+    fields.serialize_field("name", &target.name())?;
+    fields.end()
+}
+
+/// A component that was held by workers when they were lost, and of which nothing has completed since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SuspectRecord {
+    /// The component.
+    pub digest: Digest,
+    /// How many times in a row.
+    pub losses: u32,
+    /// The last time.
+    pub last_at: Timestamp,
+}
+
 /// What waits for the pump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Glance {
@@ -388,6 +427,8 @@ pub struct Glance {
     pub cancelled: bool,
     /// The lease of a worker has ended.
     pub expired: bool,
+    /// There are suspects.
+    pub suspects: bool,
 }
 
 /// What a store has done so far.

@@ -2,6 +2,7 @@
 //! row means the same whichever of them it came from.
 
 use stepwright_workflow::audit::StepFacts;
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::{
     AttemptKey, BatchId, Failure, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId, step::StepStanding,
     step::StepState,
@@ -9,8 +10,8 @@ use stepwright_workflow::{
 
 use crate::column::{digest, json, number, parsed, payload};
 use crate::{
-    AttemptRecord, AuditedTask, LeasedStep, NoteRecord, OpenBatch, Result, StepRecord, StepRow,
-    StepStatistics, StoreError, TaskSummary, WorkerRecord,
+    AttemptRecord, AuditedTask, LeasedStep, NoteRecord, OpenBatch, PauseRecord, ReadyStep, Result,
+    StepRecord, StepRow, StepStatistics, StoreError, SuspectRecord, TaskSummary, WorkerRecord,
 };
 
 /// The key of an attempt.
@@ -94,8 +95,8 @@ pub struct StepDetailRow {
 }
 
 impl StepDetailRow {
-    /// What the row says of a step of this plan.
-    pub fn record(self, plan: &Plan) -> Result<StepRecord> {
+    /// What the row says of a step of this plan, while these pauses are in force.
+    pub fn record(self, plan: &Plan, pauses: &[PauseRecord]) -> Result<StepRecord> {
         let id = StepId(self.id);
         let step = plan.step(id.position());
         let step =
@@ -115,6 +116,7 @@ impl StepDetailRow {
             retry_limit: step.retry.limit,
             pending_parents: number("steps.pending_parents", self.pending_parents)?,
             ready_at: self.ready_at.map(Timestamp),
+            paused: pauses.iter().any(|pause| pause.target.covers(id.task(), plan, step)),
             worker: self.worker.filter(|_| leased),
             batch: self.batch_id.filter(|_| leased).map(BatchId),
             progress: self.progress,
@@ -294,6 +296,7 @@ pub struct AuditRow {
     pub state: String,
     pub pending_parents: i64,
     pub queued: bool,
+    pub parked: bool,
     pub held: bool,
 }
 
@@ -307,6 +310,7 @@ impl AuditRow {
                 state: parsed("steps.state", &row.state)?,
                 pending_parents: number("steps.pending_parents", row.pending_parents)?,
                 queued: row.queued,
+                parked: row.parked,
                 held: row.held,
             };
             match tasks.last_mut().filter(|last| last.task.0 == row.task_id) {
@@ -320,6 +324,68 @@ impl AuditRow {
             }
         }
         Ok(tasks)
+    }
+}
+
+/// A step that could be claimed, or could be but for a pause.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are those of `ReadyStep`")]
+pub struct ReadyRow {
+    pub id: i64,
+    pub plan_id: i64,
+    pub attempt: i64,
+    pub pauses: bool,
+}
+
+impl ReadyRow {
+    /// What the row says.
+    pub fn record(self) -> Result<ReadyStep> {
+        Ok(ReadyStep {
+            step: StepId(self.id),
+            plan: PlanId(self.plan_id),
+            attempt: number("steps.attempt", self.attempt)?,
+            pauses: self.pauses,
+        })
+    }
+}
+
+/// A pause.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are those of `PauseRecord`")]
+pub struct PauseRow {
+    pub scope: String,
+    pub name: String,
+    pub since: i64,
+    pub who: String,
+    pub why: String,
+}
+
+impl PauseRow {
+    /// What the row says.
+    pub fn record(self) -> Result<PauseRecord> {
+        let target = PauseTarget::read(&self.scope, &self.name)
+            .map_err(|error| StoreError::Inconsistent(format!("table pauses: {error}")))?;
+        Ok(PauseRecord { target, since: Timestamp(self.since), who: self.who, why: self.why })
+    }
+}
+
+/// A suspect.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are those of `SuspectRecord`")]
+pub struct SuspectRow {
+    pub digest: Vec<u8>,
+    pub losses: i64,
+    pub last_at: i64,
+}
+
+impl SuspectRow {
+    /// What the row says.
+    pub fn record(self) -> Result<SuspectRecord> {
+        Ok(SuspectRecord {
+            digest: digest("suspects.digest", &self.digest)?,
+            losses: number("suspects.losses", self.losses)?,
+            last_at: Timestamp(self.last_at),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId};
 
-use crate::record::{AttemptStatus, NoteKind, WorkerState};
+use crate::record::{AttemptStatus, NoteKind, PauseRecord, WorkerState};
 
 /// A stored note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -107,6 +107,8 @@ pub struct TaskRecord {
     pub context: Payload,
     /// Its labels.
     pub tags: Vec<(String, String)>,
+    /// The pauses that cover it, or some of its steps.
+    pub pauses: Vec<PauseRecord>,
     /// Its steps, by position.
     pub steps_detail: Vec<StepRecord>,
 }
@@ -134,6 +136,8 @@ pub struct StepRecord {
     pub pending_parents: u32,
     /// From when it may be claimed, if it must wait.
     pub ready_at: Option<Timestamp>,
+    /// A pause covers it.
+    pub paused: bool,
     /// Who holds it, if it is leased.
     pub worker: Option<String>,
     /// The batch that holds it, if it is leased.

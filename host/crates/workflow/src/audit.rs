@@ -1,7 +1,7 @@
 //! The proof that nothing is stuck: every unfinished step has exactly one thing that will move it on.
 //!
-//! That is an unfinished parent, a place in the ready queue (at once or from a moment on), or a lease of a worker that is
-//! there. A crash between two writes that must agree would leave a step with none, and nobody would ever come back to it.
+//! That is an unfinished parent, a place in the ready queue (at once or from a moment on), a pause, or a lease of a worker that
+//! is there. A crash between two writes that must agree would leave a step with none, and nobody would ever come back to it.
 
 use std::fmt;
 
@@ -22,6 +22,8 @@ pub struct StepFacts {
     pub pending_parents: u32,
     /// It has a place in the ready queue.
     pub queued: bool,
+    /// Its place is set aside, for as long as a pause covers it.
+    pub parked: bool,
     /// The batch of its last attempt is open, and its worker is there.
     pub held: bool,
 }
@@ -51,6 +53,11 @@ pub enum Finding {
         /// Its state.
         state: StepState,
     },
+    /// A step is set aside for a pause, and nothing pauses it.
+    Parked {
+        /// The step.
+        step: u16,
+    },
     /// A step is leased, and nobody holds it.
     NotHeld {
         /// The step.
@@ -73,6 +80,7 @@ impl fmt::Display for Finding {
             }
             Self::NotQueued { step } => write!(f, "step {step} is ready, but not in the ready queue"),
             Self::Queued { step, state } => write!(f, "step {step} is in the ready queue, but {state}"),
+            Self::Parked { step } => write!(f, "step {step} is set aside for a pause, but nothing pauses it"),
             Self::NotHeld { step } => write!(f, "step {step} is leased, but no worker holds it"),
             Self::Unsettled { state, should_be } => {
                 write!(f, "the task is {state}, but by its steps it should be {should_be}")
@@ -81,8 +89,14 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Everything that contradicts itself in a task whose state is not final. Steps come by position.
-pub fn audit(graph: &Graph, task: TaskState, steps: &[StepFacts]) -> Vec<Finding> {
+/// Everything that contradicts itself in a task whose state is not final. Steps come by position; `paused` says whether a pause
+/// covers the step at a position.
+pub fn audit(
+    graph: &Graph,
+    task: TaskState,
+    steps: &[StepFacts],
+    paused: &dyn Fn(u16) -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let finished =
         |parent: &u16| steps.get(usize::from(*parent)).is_some_and(|step| step.state.finished_well());
@@ -97,6 +111,9 @@ pub fn audit(graph: &Graph, task: TaskState, steps: &[StepFacts]) -> Vec<Finding
             (true, false) => findings.push(Finding::NotQueued { step }),
             (false, true) => findings.push(Finding::Queued { step, state: facts.state }),
             _ => {}
+        }
+        if facts.parked && !paused(step) {
+            findings.push(Finding::Parked { step });
         }
         if facts.state.is_leased() && !facts.held {
             findings.push(Finding::NotHeld { step });
@@ -125,6 +142,7 @@ mod tests {
                 state,
                 pending_parents,
                 queued: state == S::Ready,
+                parked: false,
                 held: state == S::Leased,
             })
             .collect()
@@ -134,7 +152,8 @@ mod tests {
         let graph = Graph::of(vec![vec![], vec![0], vec![0], vec![1, 2]]);
         let mut steps = diamond();
         change(&mut steps);
-        assert_eq!(audit(&graph, task, &steps), expect);
+        // The right side is covered by a pause.
+        assert_eq!(audit(&graph, task, &steps, &|step| step == 2), expect);
     }
 
     #[test]
@@ -145,6 +164,12 @@ mod tests {
         check(|steps| steps[1].held = false, running, &[Finding::NotHeld { step: 1 }]);
         check(|steps| steps[2].queued = false, running, &[Finding::NotQueued { step: 2 }]);
         check(|steps| steps[3].queued = true, running, &[Finding::Queued { step: 3, state: S::Pending }]);
+        check(|steps| steps[2].parked = true, running, &[]);
+        check(
+            |steps| (steps[1].state, steps[1].queued, steps[1].parked) = (S::Ready, true, true),
+            running,
+            &[Finding::Parked { step: 1 }],
+        );
         let miscounted = Finding::ParentsMiscounted { step: 3, counted: 1, unfinished: 2 };
         check(|steps| steps[3].pending_parents = 1, running, &[miscounted]);
         let complete = |steps: &mut Vec<StepFacts>| {

@@ -16,8 +16,10 @@ pub enum ExecutionStatus {
     Processing,
     /// Steps wait for parents.
     WaitingForDependencies,
-    /// Steps wait for their retry time.
+    /// Steps wait for their retry time, or for the moment that the task was started for.
     WaitingForRetry,
+    /// What could be claimed is covered by a pause.
+    Paused,
     /// Nothing can move without an operator.
     BlockedByFailures,
     /// Every step finished well, or the task was ended by somebody.
@@ -36,6 +38,8 @@ pub enum RecommendedAction {
     WaitForDependencies,
     /// Retry, resolve or skip the failed steps.
     HandleFailures,
+    /// Resume what is paused, once the reason for it is gone.
+    Resume,
     /// Nothing: it is done.
     FinalizeTask,
 }
@@ -47,6 +51,8 @@ pub struct StepGlance {
     pub state: StepState,
     /// When it may be claimed again, if it waits for a retry.
     pub ready_at: Option<Timestamp>,
+    /// A pause covers it.
+    pub paused: bool,
 }
 
 /// What a task is doing and what to do about it.
@@ -62,8 +68,10 @@ pub fn summarise(
         E::AllComplete
     } else if any(&|step| step.state.is_leased()) {
         E::Processing
-    } else if any(&|step| step.state == StepState::Ready && !waits(step)) {
+    } else if any(&|step| step.state == StepState::Ready && !waits(step) && !step.paused) {
         E::HasReadySteps
+    } else if any(&|step| step.state == StepState::Ready && step.paused) {
+        E::Paused
     } else if any(&|step| step.state == StepState::Ready) {
         E::WaitingForRetry
     } else if any(&|step| step.state == StepState::Error) {
@@ -78,6 +86,7 @@ pub fn summarise(
         E::Processing | E::WaitingForRetry => RecommendedAction::WaitForCompletion,
         E::WaitingForDependencies => RecommendedAction::WaitForDependencies,
         E::BlockedByFailures => RecommendedAction::HandleFailures,
+        E::Paused => RecommendedAction::Resume,
         E::AllComplete => RecommendedAction::FinalizeTask,
     };
     (status, action)
@@ -99,7 +108,12 @@ mod tests {
     #[test]
     fn the_summary_says_what_holds_a_task_up() {
         let now = Timestamp(1_000);
-        let glance = |state, ready_at: Option<i64>| StepGlance { state, ready_at: ready_at.map(Timestamp) };
+        let glance = |state, ready_at: Option<i64>| StepGlance {
+            state,
+            ready_at: ready_at.map(Timestamp),
+            paused: false,
+        };
+        let paused = |state| StepGlance { state, ready_at: None, paused: true };
         let check = |task, steps: &[StepGlance], expect| {
             assert_eq!(summarise(task, steps, now).0, expect, "{steps:?}");
         };
@@ -107,6 +121,9 @@ mod tests {
         check(T::InProgress, &[glance(S::Leased, None), glance(S::Ready, None)], E::Processing);
         check(T::InProgress, &[glance(S::Ready, Some(999)), glance(S::Error, None)], E::HasReadySteps);
         check(T::InProgress, &[glance(S::Ready, Some(1_001)), glance(S::Error, None)], E::WaitingForRetry);
+        check(T::InProgress, &[paused(S::Ready), glance(S::Pending, None)], E::Paused);
+        check(T::InProgress, &[paused(S::Ready), glance(S::Ready, None)], E::HasReadySteps);
+        check(T::InProgress, &[paused(S::Leased), paused(S::Ready)], E::Processing);
         check(T::Error, &[glance(S::Error, None), glance(S::Pending, None)], E::BlockedByFailures);
         check(T::Complete, &[glance(S::Complete, None)], E::AllComplete);
         check(T::Cancelled, &[glance(S::Error, None)], E::AllComplete);
@@ -114,7 +131,7 @@ mod tests {
 
     #[test]
     fn completion_is_a_percentage_once() {
-        let glance = |state| StepGlance { state, ready_at: None };
+        let glance = |state| StepGlance { state, ready_at: None, paused: false };
         assert_eq!(completion_percent(&[glance(StepState::Complete), glance(StepState::Ready)]), 50);
         assert_eq!(completion_percent(&[]), 100);
     }

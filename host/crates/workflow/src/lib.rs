@@ -10,6 +10,7 @@ pub mod finalize;
 pub mod graph;
 pub mod ids;
 pub mod outcome;
+pub mod pause;
 pub mod payload;
 pub mod plan;
 pub mod reconcile;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
 use stepwright_orchestrator::catalog::TaskRequest;
-use stepwright_workflow::Payload;
+use stepwright_workflow::{Payload, Timestamp};
 
 use super::request::{self, InputProblem};
 use crate::error::CliError;
@@ -28,6 +28,10 @@ struct Line {
     tags: BTreeMap<String, String>,
     #[serde(default)]
     priority: Option<i32>,
+    #[serde(default)]
+    at: Option<String>,
+    #[serde(default, rename = "in")]
+    delay: Option<String>,
 }
 
 /// What holds for each line that does not say otherwise.
@@ -35,6 +39,9 @@ struct Line {
 pub(super) struct Defaults {
     pub(super) tags: Vec<(String, String)>,
     pub(super) priority: i32,
+    pub(super) start_at: Option<Timestamp>,
+    /// What a delay counts from.
+    pub(super) now: Timestamp,
     pub(super) payload_bytes_max: u64,
 }
 
@@ -72,12 +79,12 @@ pub(super) fn read(file: &str, input: impl Read, defaults: &Defaults) -> Result<
 }
 
 fn line(text: &[u8], defaults: &Defaults) -> Result<TaskRequest, String> {
-    const WANTED: &str =
-        "write {\"context\": …}, and if wanted \"idempotency_key\", \"tags\" and \"priority\"";
+    const WANTED: &str = "write {\"context\": …}, and if wanted \"idempotency_key\", \"tags\", \"priority\", and \"at\" or \"in\"";
     let text = std::str::from_utf8(text).map_err(|error| format!("not UTF-8: {error}"))?;
     let line: Line = serde_json::from_str(text).map_err(|error| format!("{error}; {WANTED}"))?;
     // A payload within another text was not checked for its depth.
     let context = request::context(line.context.as_str())?;
+    let start_at = start_at(&line, defaults)?;
     let mut tags: BTreeMap<String, String> = defaults.tags.iter().cloned().collect();
     tags.extend(line.tags);
     Ok(TaskRequest {
@@ -85,7 +92,17 @@ fn line(text: &[u8], defaults: &Defaults) -> Result<TaskRequest, String> {
         tags: tags.into_iter().collect(),
         priority: line.priority.unwrap_or(defaults.priority),
         idempotency_key: line.idempotency_key,
+        start_at,
     })
+}
+
+fn start_at(line: &Line, defaults: &Defaults) -> Result<Option<Timestamp>, String> {
+    match (&line.at, &line.delay) {
+        (Some(_), Some(_)) => Err("\"at\" and \"in\" exclude each other".to_owned()),
+        (Some(at), None) => request::moment(at).map(Some),
+        (None, Some(delay)) => Ok(Some(defaults.now.after(request::delay(delay)?))),
+        (None, None) => Ok(defaults.start_at),
+    }
 }
 
 #[cfg(test)]
@@ -93,24 +110,32 @@ mod tests {
     use super::*;
 
     fn defaults() -> Defaults {
-        Defaults { tags: vec![("run".to_owned(), "7".to_owned())], priority: 2, payload_bytes_max: 1_000 }
+        Defaults {
+            tags: vec![("run".to_owned(), "7".to_owned())],
+            priority: 2,
+            start_at: None,
+            now: Timestamp(1_000),
+            payload_bytes_max: 1_000,
+        }
     }
 
     #[test]
     fn lines_are_read_with_their_numbers_and_the_defaults() {
-        let text = "{\"context\": {\"a\": 1}}\n\n{\"context\":2,\"idempotency_key\":\"k\",\"tags\":{\"run\":\"8\"},\"priority\":-1}";
+        let text = "{\"context\": {\"a\": 1}}\n\n{\"context\":2,\"idempotency_key\":\"k\",\"tags\":{\"run\":\"8\"},\"priority\":-1,\"in\":\"1m\"}";
         let lines = read("orders.jsonl", text.as_bytes(), &defaults()).unwrap();
         let first = TaskRequest {
             context: Payload::parse("{\"a\": 1}").unwrap(),
             tags: vec![("run".to_owned(), "7".to_owned())],
             priority: 2,
             idempotency_key: None,
+            start_at: None,
         };
         let third = TaskRequest {
             context: Payload::parse("2").unwrap(),
             tags: vec![("run".to_owned(), "8".to_owned())],
             priority: -1,
             idempotency_key: Some("k".to_owned()),
+            start_at: Some(Timestamp(61_000)),
         };
         assert_eq!(lines, [(1, Ok(first)), (3, Ok(third))]);
     }
@@ -118,14 +143,21 @@ mod tests {
     #[test]
     fn each_bad_line_is_told_with_its_number() {
         let deep = format!("{{\"context\":{}{}}}", "[".repeat(200), "]".repeat(200));
-        let text = format!("{{\"context\":1}}\nnot json\n{{\"contxt\":1}}\n{deep}\n");
+        let late =
+            "{\"context\":1,\"at\":\"soon\"}\n{\"context\":1,\"at\":\"2026-12-24T08:00:00Z\",\"in\":\"1m\"}";
+        let text = format!("{{\"context\":1}}\nnot json\n{{\"contxt\":1}}\n{deep}\n{late}\n");
         let lines = read("orders.jsonl", text.as_bytes(), &defaults()).unwrap();
         let problems: Vec<String> =
             lines.iter().filter_map(|(_, line)| line.as_ref().err()).map(InputProblem::to_string).collect();
-        assert_eq!(problems.len(), 3, "{problems:?}");
-        for (problem, expect) in
-            problems.iter().zip(["line 2: expected", "line 3: unknown field `contxt`", "line 4: "])
-        {
+        let expected = [
+            "line 2: expected",
+            "line 3: unknown field `contxt`",
+            "line 4: ",
+            "line 5: 'soon' is not a moment",
+            "line 6: \"at\" and \"in\" exclude",
+        ];
+        assert_eq!(problems.len(), expected.len(), "{problems:?}");
+        for (problem, expect) in problems.iter().zip(expected) {
             assert!(problem.starts_with(expect), "{problem}");
         }
     }

@@ -6,9 +6,9 @@ use crate::context::Context;
 use crate::error::CliError;
 
 /// Tasks created in one transaction: few commits, and no other writer waits long.
-const CREATED_AT_ONCE: usize = 500;
+const CREATED_AT_ONCE: usize = 1_000;
 
-/// Creates the tasks, some hundred at a time, and tells a running orchestrator after each transaction.
+/// Creates the tasks, a thousand at a time, and tells a running orchestrator after each transaction.
 pub(super) async fn create(
     store: &dyn Store,
     tasks: &[NewTask],

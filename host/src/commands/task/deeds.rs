@@ -19,7 +19,7 @@ const RETRIED: &str = "retried";
 
 /// Who does it, and why.
 #[derive(Debug, clap::Args)]
-struct DeedFlags {
+pub(crate) struct DeedFlags {
     /// Why; kept in the task's notes.
     #[arg(long, visible_alias = "note", value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = reason)]
     reason: String,
@@ -29,7 +29,8 @@ struct DeedFlags {
 }
 
 impl DeedFlags {
-    fn deed(&self) -> Deed {
+    /// The deed.
+    pub(crate) fn deed(&self) -> Deed {
         Deed { who: one_line(&self.by), why: self.reason.clone() }
     }
 }

@@ -1,11 +1,13 @@
 //! What a task is started with: contexts, labels, and what may be wrong with them.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use stepwright_orchestrator::catalog::{Prepared, TaskRequest};
 use stepwright_store::NewTask;
-use stepwright_workflow::Payload;
+use stepwright_workflow::template::values::duration_ms;
+use stepwright_workflow::{Payload, Timestamp};
 
 /// Labels of one task.
 pub(super) const TAGS_MAX: usize = 32;
@@ -107,6 +109,19 @@ pub(super) fn key(text: &str) -> Result<String, String> {
     key_is_good(text).map(|()| text.to_owned())
 }
 
+/// A moment, as RFC 3339.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    parsed.map(|moment| Timestamp(moment.as_millisecond())).map_err(|_| {
+        format!("'{text}' is not a moment; write it as RFC 3339, such as 2026-12-24T08:00:00+01:00")
+    })
+}
+
+/// How long to wait before a task begins.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    duration_ms(text).map(Duration::from_millis)
+}
+
 fn key_is_good(key: &str) -> Result<(), String> {
     if key.is_empty() || key.len() > TEXT_BYTES_MAX {
         return Err(format!("an idempotency key must have 1 to {TEXT_BYTES_MAX} bytes, not {}", key.len()));
@@ -124,6 +139,14 @@ mod tests {
         assert_eq!(tag("kind="), Ok(("kind".to_owned(), String::new())));
         for bad in ["kind", "=x", &format!("{}=x", "a".repeat(65)), &format!("a={}", "x".repeat(257))] {
             assert!(tag(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_has_an_offset() {
+        assert_eq!(moment("1970-01-01T01:00:01.5+01:00"), Ok(Timestamp(1_500)));
+        for bad in ["", "soon", "2026-12-24", "2026-12-24T08:00:00", "2026-13-24T08:00:00Z"] {
+            assert!(moment(bad).unwrap_err().contains("RFC 3339"), "{bad}");
         }
     }
 

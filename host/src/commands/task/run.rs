@@ -1,12 +1,13 @@
 //! `task run`: checks what tasks are to be started with, creates them, and watches them if wanted.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 use stepwright_orchestrator::catalog::{self, TaskRequest};
 use stepwright_store::{Created, NewTask, Store, WorkerRecord, WorkerState};
-use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
+use stepwright_workflow::{TaskId, Timestamp};
 
 use super::batch::{self, Defaults, PROBLEMS_MAX};
 use super::create;
@@ -22,7 +23,7 @@ use crate::{input, output};
 const WORKERS_SEEN_MAX: u32 = 1_000;
 
 pub(super) const EXAMPLES: &str = "\
-A batch has one JSON object a line: {\"context\": …}, and if wanted \"idempotency_key\", \"tags\" and \"priority\".
+A batch has one JSON object a line: {\"context\": …}, and if wanted \"idempotency_key\", \"tags\", \"priority\", and \"at\" or \"in\".
 Every line is checked before the first task is created.
 
 Exit codes: 0 created, or complete if waited for; 1 refused; 2 a task is in error; 3 a task was cancelled; 4 not settled
@@ -30,6 +31,7 @@ in time.
 
 Examples:
   stepwright task run shop/order --input order.json --watch
+  stepwright task run shop/order --input order.json --in 2h
   stepwright task run shop/order@1.2.0 --json-input '{\"order_id\": 7}' --idempotency-key order-7
   generate | stepwright task run shop/order --batch - --wait --timeout 10m --json";
 
@@ -57,6 +59,12 @@ pub(crate) struct RunArguments {
     /// Starting again with the same key returns the first task and creates nothing.
     #[arg(long, value_name = "KEY", value_parser = request::key)]
     idempotency_key: Option<String>,
+    /// Begin nothing before this moment, such as 2026-12-24T08:00:00+01:00.
+    #[arg(long, value_name = "RFC3339", value_parser = request::moment, conflicts_with = "delay")]
+    at: Option<Timestamp>,
+    /// Begin nothing for so long, such as 30s, 5m, 2h or 1d.
+    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = request::delay)]
+    delay: Option<Duration>,
     #[command(flatten)]
     wait: WaitFlags,
 }
@@ -119,7 +127,8 @@ async fn tasks(
     context: &Context,
 ) -> Result<Vec<NewTask>, CliError> {
     let payload_bytes_max = context.config.orchestrator("").payload_bytes_max;
-    let RunArguments { tags, priority, .. } = arguments;
+    let RunArguments { tags, priority, at, delay, .. } = arguments;
+    let start_at = at.or_else(|| delay.map(|delay| context.now().after(delay)));
     let prepared = catalog::prepare(store, &arguments.template, &context.config.environment).await;
     let prepared = prepared.map_err(explained)?;
     let desk = Desk { prepared: &prepared, payload_bytes_max };
@@ -129,6 +138,7 @@ async fn tasks(
             tags: tags.clone(),
             priority: *priority,
             idempotency_key: arguments.idempotency_key.clone(),
+            start_at,
         };
         return match desk.task(None, request) {
             Ok(task) => Ok(vec![task]),
@@ -137,7 +147,8 @@ async fn tasks(
             }
         };
     };
-    let defaults = Defaults { tags: tags.clone(), priority: *priority, payload_bytes_max };
+    let defaults =
+        Defaults { tags: tags.clone(), priority: *priority, start_at, now: context.now(), payload_bytes_max };
     check_batch(&input::name(path), batch::read(&input::name(path), input::open(path)?, &defaults)?, &desk)
 }
 
@@ -248,6 +259,9 @@ mod tests {
         assert!(parse(&["--timeout", "soon", "--wait"]).is_err());
         assert!(parse(&["--input", "a.json", "--json-input", "{}"]).is_err());
         assert!(parse(&["--batch", "a.jsonl", "--idempotency-key", "k"]).is_err());
+        assert!(parse(&["--at", "2026-12-24T08:00:00Z", "--in", "5m"]).is_err());
+        assert!(parse(&["--at", "tomorrow"]).is_err());
+        assert!(parse(&["--in", "5m"]).is_ok());
         assert!(
             parse(&["--batch", "-", "--watch", "--timeout", "5m", "--priority", "-3", "--tag", "a=b"])
                 .is_ok()

@@ -78,7 +78,11 @@ pub(crate) async fn run(arguments: &ShowArguments, context: &Context) -> Result<
 
 impl Known {
     fn glances(&self) -> Vec<StepGlance> {
-        let glance = |step: &StepRecord| StepGlance { state: step.state, ready_at: step.ready_at };
+        let glance = |step: &StepRecord| StepGlance {
+            state: step.state,
+            ready_at: step.ready_at,
+            paused: step.paused,
+        };
         self.record.steps_detail.iter().map(glance).collect()
     }
 
@@ -143,6 +147,7 @@ impl Known {
             RecommendedAction::ExecuteReadySteps => "steps are ready: make sure that a worker is there",
             RecommendedAction::WaitForCompletion => "nothing to do: it runs, or waits for its next attempt",
             RecommendedAction::WaitForDependencies => "nothing to do: steps wait for those before them",
+            RecommendedAction::Resume => "it goes on when what is paused is resumed",
             RecommendedAction::HandleFailures => {
                 "it goes on when the steps in error are retried, resolved or skipped"
             }

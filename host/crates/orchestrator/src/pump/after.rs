@@ -56,6 +56,10 @@ impl Orchestrator {
                 let _ = waiter.send(state);
             }
         }
+        self.suspects.extend(&output.suspected);
+        for digest in &output.acquitted {
+            self.suspects.remove(digest);
+        }
         self.more = output.more;
         if output.more && self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE) {
             // The round has just done so.
@@ -187,6 +191,7 @@ impl Orchestrator {
         add(&totals.outcomes_duplicate, counts.duplicate);
         add(&totals.discrepancies, counts.discrepancies);
         add(&totals.leases_lost, counts.lost);
+        add(&totals.plugins_quarantined, counts.quarantined);
     }
 
     /// The transaction failed and changed nothing: everything goes into the next one. If the database refused the content,

@@ -71,8 +71,20 @@ impl Orchestrator {
                 self.gathered.look.cancelled |= glance.cancelled;
                 self.gathered.look.expired |= glance.expired;
                 self.next_ready_at = crate::round::earlier(self.next_ready_at, glance.next_ready_at);
+                self.learn_suspects(glance.suspects).await;
             }
             Err(error) => tracing::error!(%error, "failed to look at the database"),
+        }
+    }
+
+    /// Another orchestrator may have counted a loss, or cleared a component.
+    async fn learn_suspects(&mut self, any: bool) {
+        if !any {
+            return self.suspects.clear();
+        }
+        match self.store.suspects().await {
+            Ok(suspects) => self.suspects = suspects.into_iter().map(|suspect| suspect.digest).collect(),
+            Err(error) => tracing::error!(%error, "failed to read which plugins lost workers lately"),
         }
     }
 

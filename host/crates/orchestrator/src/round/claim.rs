@@ -11,6 +11,7 @@ use stepwright_workflow::{AttemptKey, Failure, FailureClass, Payload, StepId, Ta
 
 use super::{RoundInput, SentBatch, Work};
 use crate::book::BookEntry;
+use crate::pauses::covered;
 use crate::plans::PlanEntry;
 
 /// What a step weighs on the wire beyond its payloads: names, ids and punctuation.
@@ -31,8 +32,11 @@ impl Work<'_> {
             return Ok(());
         }
         let limit = room.min(self.options.claim_steps_max);
-        let ready = self.tx.claimable(limit).await?;
+        let found = self.tx.claimable(limit).await?;
+        let full = found.len() == limit;
+        let ready = self.unpaused(found).await?;
         if ready.is_empty() {
+            self.out.more = full;
             return Ok(());
         }
         let materials = self.materials(&ready).await?;
@@ -42,7 +46,7 @@ impl Work<'_> {
         let fitting: Vec<Candidate> = fits.iter().map(|at| candidates[*at]).collect();
         let packed = pack(&fitting, &input.rooms, self.options.batch);
         let dealt: usize = packed.iter().map(|packed| packed.steps.len()).sum();
-        self.out.more = ready.len() == limit || dealt < fits.len();
+        self.out.more = full || dealt < fits.len();
         self.lease(
             &ready,
             &candidates,
@@ -51,6 +55,25 @@ impl Work<'_> {
         )
         .await?;
         self.refuse_oversized(&ready, &oversized, input).await
+    }
+
+    /// Those that no pause covers. The others are set aside, so that they are met once and not by every claim.
+    async fn unpaused(&mut self, found: Vec<ReadyStep>) -> Result<Vec<ReadyStep>, StoreError> {
+        if !found.iter().any(|step| step.pauses) {
+            return Ok(found);
+        }
+        let pauses = self.tx.pauses().await?;
+        let (mut ready, mut parked) = (Vec::with_capacity(found.len()), Vec::new());
+        for step in found {
+            let entry = self.plans.get(&mut *self.tx, step.plan).await?;
+            if covered(&pauses, step.step, &entry)? {
+                parked.push(step.step);
+            } else {
+                ready.push(step);
+            }
+        }
+        self.tx.park(&parked, true).await?;
+        Ok(ready)
     }
 
     fn step_bytes_max(&self) -> usize {

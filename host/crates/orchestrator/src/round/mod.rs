@@ -10,6 +10,7 @@
 mod claim;
 mod complete;
 mod outcomes;
+mod suspects;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,8 @@ pub(crate) struct RoundInput {
     pub(crate) connected: Vec<WorkerId>,
     pub(crate) look: Look,
     pub(crate) rooms: Vec<Room>,
+    /// Components that lost workers lately: the first step of theirs that completes clears them.
+    pub(crate) suspects: BTreeSet<Digest>,
 }
 
 /// What to look for beyond what was gathered.
@@ -141,6 +144,9 @@ pub(crate) struct RoundOutput {
     pub(crate) more: bool,
     /// When the next waiting step becomes claimable, as far as this round knows.
     pub(crate) next_ready_at: Option<Timestamp>,
+    /// Components that became suspects, or are none any more.
+    pub(crate) suspected: Vec<Digest>,
+    pub(crate) acquitted: Vec<Digest>,
     pub(crate) counts: Counts,
 }
 
@@ -153,6 +159,7 @@ pub(crate) struct Counts {
     pub(crate) duplicate: usize,
     pub(crate) discrepancies: usize,
     pub(crate) lost: usize,
+    pub(crate) quarantined: usize,
 }
 
 /// A batch to send, with what the pump must know about it.
@@ -198,6 +205,14 @@ struct Work<'a> {
     opened: Vec<(BatchId, BookEntry)>,
     closed: Vec<(BatchId, BatchEnd)>,
     notes: Vec<NewNote>,
+    suspects: &'a BTreeSet<Digest>,
+    /// Workers whose lease ended, and the batches that they held.
+    vanished: BTreeSet<WorkerId>,
+    vanished_batches: BTreeSet<BatchId>,
+    /// Components of which those workers held steps.
+    implicated: BTreeSet<Digest>,
+    /// Suspects of which a step completed.
+    cleared: BTreeSet<Digest>,
 }
 
 impl Runner {
@@ -222,6 +237,11 @@ impl Runner {
             opened: Vec::new(),
             closed: Vec::new(),
             notes: Vec::new(),
+            suspects: &input.suspects,
+            vanished: BTreeSet::new(),
+            vanished_batches: BTreeSet::new(),
+            implicated: BTreeSet::new(),
+            cleared: BTreeSet::new(),
         };
         work.everything(input).await?;
         let Work { tx, out, reported, waiting, opened, closed, now, .. } = work;
@@ -248,6 +268,7 @@ impl Work<'_> {
         self.lock(input).await?;
         self.outcomes(&input.outcomes).await?;
         self.losses(input).await?;
+        self.suspicions().await?;
         self.tx.started(&input.running).await?;
         self.release().await?;
         self.completions(&input.completions).await?;
@@ -291,6 +312,7 @@ impl Work<'_> {
         for (new, created) in all.into_iter().zip(&created).filter(|(_, created)| !created.existing) {
             let input = TaskInput { task: created.task, context: new.context, tags: new.tags };
             self.inputs.insert(created.task, input);
+            self.out.next_ready_at = earlier(self.out.next_ready_at, new.start_at);
         }
         let mut created = created.into_iter();
         self.out.created = starts.iter().map(|tasks| created.by_ref().take(tasks.len()).collect()).collect();

@@ -57,6 +57,10 @@ impl Work<'_> {
             let task = key.step.task();
             let children = entry.graph.children(key.step.position());
             let children: Vec<StepId> = children.iter().map(|child| StepId::new(task, *child)).collect();
+            if !self.suspects.is_empty() {
+                let digest = entry.step(key.step)?.digest;
+                self.cleared.extend(self.suspects.get(&digest));
+            }
             for child in &children {
                 *self.parents_finished.entry(*child).or_default() += 1;
             }
@@ -150,6 +154,9 @@ impl Work<'_> {
         }
         for worker in self.out.gone.clone() {
             for open in self.tx.open_batches(worker).await? {
+                if self.vanished.contains(&worker) {
+                    self.vanished_batches.insert(open.batch);
+                }
                 self.lose_batch(open, &mut lost);
             }
         }
@@ -174,6 +181,8 @@ impl Work<'_> {
         self.tx.lock(&tasks).await?;
         let mut ended = Vec::new();
         for leased in self.tx.leased(&lost).await? {
+            let entry = self.plans.get(&mut *self.tx, leased.plan).await?;
+            self.implicate(&leased, &entry)?;
             let failure = Failure::new(FailureClass::Lost, format!("the attempt was lost: {why}"));
             let line = AttemptLine::default();
             ended.push(self.end(leased, &StepEvent::Lost, (AttemptStatus::Lost, failure), line).await?);

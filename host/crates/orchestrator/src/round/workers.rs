@@ -23,6 +23,9 @@ impl Work<'_> {
             leaving.extend(lost.map(|worker| (worker, WorkerState::Lost)));
         }
         self.out.gone = self.tx.leave(&leaving, &self.options.incarnation, self.now).await?;
+        let vanished =
+            leaving.iter().filter(|(_, state)| *state == WorkerState::Lost).map(|(worker, _)| *worker);
+        self.vanished = vanished.collect();
         let (ordinary, shortened): (Vec<_>, Vec<_>) =
             input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
         let ordinary: Vec<WorkerId> = ordinary.into_iter().map(|(worker, _)| worker).collect();

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sqlx::{Postgres, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload, text};
-use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, StepOfTaskRow, key};
+use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
-    NewWorker, OpenBatch, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow, TaskInput,
-    WorkerState,
+    NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow,
+    TaskInput, WorkerState,
 };
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
@@ -43,6 +44,7 @@ macro_rules! rows {
 }
 
 mod fleet;
+mod pauses;
 mod start;
 
 impl PostgresRound {
@@ -254,13 +256,8 @@ impl Round for PostgresRound {
 
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = run!(self, "find claimable steps", fetch_all, "queries/claimable.sql", limit);
-        rows.into_iter()
-            .map(|row| {
-                let attempt = number("steps.attempt", row.attempt)?;
-                Ok(ReadyStep { step: StepId(row.id), plan: PlanId(row.plan_id), attempt })
-            })
-            .collect()
+        let rows = rows!(self, "find claimable steps", ReadyRow, fetch_all, "queries/claimable.sql", limit);
+        rows.into_iter().map(ReadyRow::record).collect()
     }
 
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {
@@ -384,6 +381,39 @@ impl Round for PostgresRound {
     async fn adopt(&mut self, lease_until: Timestamp) -> Result<()> {
         run!(self, "adopt the workers", execute, "queries/workers_adopt.sql", lease_until.0);
         Ok(())
+    }
+
+    async fn pauses(&mut self) -> Result<Vec<PauseRecord>> {
+        self.kept_pauses().await
+    }
+
+    async fn pause(&mut self, pause: &PauseRecord) -> Result<bool> {
+        self.make_pause(pause).await
+    }
+
+    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
+        self.take_pause(target).await
+    }
+
+    async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()> {
+        self.park_steps(steps, parked).await
+    }
+
+    async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>> {
+        self.parked_steps(after, limit).await
+    }
+
+    async fn suspect(
+        &mut self,
+        components: &[Digest],
+        not_since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<(Digest, u32)>> {
+        self.suspect_components(components, not_since, now).await
+    }
+
+    async fn acquit(&mut self, components: &[Digest]) -> Result<()> {
+        self.acquit_components(components).await
     }
 
     async fn audit(&mut self, task: TaskId) -> Result<Option<AuditedTask>> {

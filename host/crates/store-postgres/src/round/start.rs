@@ -93,7 +93,8 @@ impl PostgresRound {
             &columns.tags,
             &columns.step_places,
             &columns.step_parents,
-            now.0
+            now.0,
+            &columns.start_at as &[Option<i64>]
         );
         rows.into_iter().map(|row| Ok((number("place", row.place - 1)?, TaskId(row.id)))).collect()
     }

@@ -24,10 +24,10 @@ const COLD: &[&str] = &[
     "workers_adopt",
     "workers_expired",
 ];
-/// Tables that hold no more than what waits.
-const SMALL: &[&str] = &["ready", "stops", "workers"];
+/// Tables that hold no more than what waits, or what people paused.
+const SMALL: &[&str] = &["pauses", "ready", "stops", "suspects", "workers"];
 /// What the other engine does in other statements.
-const OURS_ALONE: &[&str] = &["batch_ids", "lock", "requeue"];
+const OURS_ALONE: &[&str] = &["batch_ids", "lock", "pauses_kept", "requeue"];
 const THEIRS_ALONE: &[&str] = &["last_id", "told_to_stop"];
 
 fn statements(engine: &str) -> Vec<(String, String)> {

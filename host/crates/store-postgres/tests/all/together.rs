@@ -49,6 +49,7 @@ async fn start(store: &dyn Store, parents: &[&[u16]], tasks: usize, key: Option<
         tags: Vec::new(),
         priority: 0,
         idempotency_key: key.map(str::to_owned),
+        start_at: None,
     };
     let created = store.create(&vec![task; tasks], NOW).await.unwrap();
     created.into_iter().map(|created| created.task).collect()

@@ -45,6 +45,7 @@ fn task(plan: PlanId, key: Option<String>) -> NewTask {
         tags: Vec::new(),
         priority: 0,
         idempotency_key: key,
+        start_at: None,
     }
 }
 

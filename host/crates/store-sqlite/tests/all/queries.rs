@@ -28,14 +28,21 @@ const HOT: &[(&str, &str)] = hot![
     "notes",
     "open_batches",
     "outputs",
+    "park",
+    "parked",
+    "pauses",
     "plan",
     "plan_by_digest",
     "recorded",
     "release",
+    "resume",
     "settle",
     "started",
     "step_details",
     "steps_of_task",
+    "acquit",
+    "suspect",
+    "suspects",
     "task_input",
     "task_state",
     "task_states",
@@ -53,14 +60,18 @@ const HOT: &[(&str, &str)] = hot![
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
 const GROWING: [&str; 8] =
     ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
-const PARTIAL: [&str; 6] = [
+const PARTIAL: [&str; 7] = [
     "steps_claimable",
+    "steps_parked",
     "steps_waiting",
     "steps_to_stop",
     "workers_joined",
     "batches_open",
     "tasks_unfinished",
 ];
+
+/// Tables of what people paused and of what may be killing workers: a few lines at most.
+const SMALL: [&str; 2] = ["pauses", "suspects"];
 
 /// How each statement of a file runs.
 async fn explained(connection: &mut SqliteConnection, file: &str) -> Vec<String> {
@@ -82,6 +93,7 @@ fn reads_a_whole_table(line: &str, materialized: &[String]) -> bool {
     let table = scanned.split(' ').next().unwrap_or_default();
     let of_json = scanned.contains("VIRTUAL TABLE") || table == "CONSTANT";
     !of_json
+        && !SMALL.contains(&table)
         && !materialized.contains(&format!("MATERIALIZE {table}"))
         && !materialized.contains(&format!("CO-ROUTINE {table}"))
         && !PARTIAL.iter().any(|index| scanned.contains(&format!("INDEX {index}")))

@@ -191,6 +191,7 @@ pub async fn an_audit_sees_unfinished_tasks_with_all_their_steps(store: &dyn Sto
         state,
         pending_parents,
         queued,
+        parked: false,
         held,
     };
     let waiting =

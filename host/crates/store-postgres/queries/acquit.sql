@@ -1,0 +1,1 @@
+DELETE FROM suspects WHERE digest = ANY ($1::bytea[])
