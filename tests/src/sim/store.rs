@@ -13,7 +13,7 @@ use stepwright_store_sqlite::SqliteStore;
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
-    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
+    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, TokenId, WorkerId,
 };
 
 use super::adversary::{Adversary, Sabotage};
@@ -198,6 +198,41 @@ impl Store for SimStore {
     async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
         self.read("suspects").await?;
         blocking(self.inner.suspects())
+    }
+
+    async fn add_token(&self, token: &NewToken, now: Timestamp) -> Result<TokenId> {
+        self.read("add_token").await?;
+        blocking(self.inner.add_token(token, now))
+    }
+
+    async fn rotate_token(
+        &self,
+        token: &NewToken,
+        others_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<TokenId> {
+        self.read("rotate_token").await?;
+        blocking(self.inner.rotate_token(token, others_until, now))
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        self.read("tokens").await?;
+        blocking(self.inner.tokens())
+    }
+
+    async fn valid_tokens(&self, scope: TokenScope, now: Timestamp) -> Result<Vec<ValidToken>> {
+        self.read("valid_tokens").await?;
+        blocking(self.inner.valid_tokens(scope, now))
+    }
+
+    async fn revoke_tokens(&self, tokens: &[TokenId], now: Timestamp) -> Result<Vec<TokenId>> {
+        self.read("revoke_tokens").await?;
+        blocking(self.inner.revoke_tokens(tokens, now))
+    }
+
+    async fn note_tokens_used(&self, tokens: &[TokenId], now: Timestamp) -> Result<()> {
+        self.read("note_tokens_used").await?;
+        blocking(self.inner.note_tokens_used(tokens, now))
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

@@ -14,5 +14,6 @@ mod reads;
 mod round;
 mod schema;
 mod store;
+mod tokens;
 
 pub use store::{PostgresOptions, PostgresStore};

@@ -13,6 +13,7 @@ mod reads;
 mod round;
 mod schema;
 mod store;
+mod tokens;
 
 pub use lock::{LockError, OrchestratorLock};
 pub use store::{SqliteOptions, SqliteStore};

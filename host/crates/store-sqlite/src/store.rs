@@ -11,17 +11,17 @@ use sqlx::sqlite::{
 };
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NoteRecord, PauseRecord, PluginRecord,
-    Result, Round, StepStatistics, Store, StoreCounters, SuspectRecord, TaskFilter, TaskRecord, TaskSummary,
-    TemplateRecord, TemplateSource, WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NewToken, NoteRecord, PauseRecord,
+    PluginRecord, Result, Round, StepStatistics, Store, StoreCounters, SuspectRecord, TaskFilter, TaskRecord,
+    TaskSummary, TemplateRecord, TemplateSource, TokenRecord, TokenScope, ValidToken, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
-use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, WorkerId};
+use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, WorkerId};
 
 use crate::error::{engine, unavailable};
 use crate::round::SqliteRound;
 use crate::schema;
-use crate::{catalog, reads};
+use crate::{catalog, reads, tokens};
 
 /// How long a writer waits for another process's transaction, in milliseconds: far longer than any of ours takes.
 pub(crate) const BUSY_MS: u64 = 10_000;
@@ -292,6 +292,35 @@ impl Store for SqliteStore {
 
     async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
         reads::suspects(self).await
+    }
+
+    async fn add_token(&self, token: &NewToken, now: Timestamp) -> Result<TokenId> {
+        tokens::add(self, token, now).await
+    }
+
+    async fn rotate_token(
+        &self,
+        token: &NewToken,
+        others_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<TokenId> {
+        tokens::rotate(self, token, others_until, now).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<TokenRecord>> {
+        tokens::list(self).await
+    }
+
+    async fn valid_tokens(&self, scope: TokenScope, now: Timestamp) -> Result<Vec<ValidToken>> {
+        tokens::valid(self, scope, now).await
+    }
+
+    async fn revoke_tokens(&self, tokens: &[TokenId], now: Timestamp) -> Result<Vec<TokenId>> {
+        tokens::revoke(self, tokens, now).await
+    }
+
+    async fn note_tokens_used(&self, tokens: &[TokenId], now: Timestamp) -> Result<()> {
+        tokens::note_used(self, tokens, now).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

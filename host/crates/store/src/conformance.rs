@@ -12,6 +12,7 @@ pub mod graph;
 pub mod outcomes;
 pub mod pauses;
 pub mod tasks;
+pub mod tokens;
 pub mod workers;
 
 use std::sync::Arc;
@@ -101,6 +102,12 @@ macro_rules! conformance {
                 a_glance_says_what_waits,
                 attempts_are_summed_up_by_step,
                 commits_are_counted;
+            tokens:
+                a_token_is_kept_and_valid_until_it_expires,
+                a_name_has_one_token_unless_it_is_rotated,
+                a_rotated_token_and_the_new_one_are_valid_together,
+                a_revoked_token_is_not_valid_any_more,
+                the_use_of_a_token_is_noted;
         }
     };
     (@tests $open:path; $($module:ident: $($case:ident),+;)+) => {

@@ -25,6 +25,14 @@ pub enum StoreError {
         /// What to do.
         advice: String,
     },
+    /// The name has what can be there only once: replace it, or remove it first.
+    #[error("there is {subject} already; {advice}")]
+    Exists {
+        /// What was to be made.
+        subject: String,
+        /// What to do.
+        advice: String,
+    },
     /// Steps were to be leased to workers that are not joined any more, or joined another orchestrator.
     #[error("{} of the workers have left, were declared lost, or joined another orchestrator", .workers.len())]
     WorkersGone {

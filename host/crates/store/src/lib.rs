@@ -9,6 +9,7 @@ mod error;
 pub mod record;
 pub mod row;
 pub mod schema;
+pub mod token;
 pub mod view;
 
 use async_trait::async_trait;
@@ -16,11 +17,12 @@ use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{
-    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId,
+    AttemptKey, BatchId, Digest, Payload, Plan, PlanId, StepId, TaskId, Timestamp, TokenId, WorkerId,
 };
 
 pub use error::StoreError;
 pub use record::*;
+pub use token::*;
 pub use view::*;
 
 /// The result of everything that a store does.
@@ -93,6 +95,24 @@ pub trait Store: Send + Sync + 'static {
     async fn pauses(&self) -> Result<Vec<PauseRecord>>;
     /// Every suspect: see [`Round::suspect`].
     async fn suspects(&self) -> Result<Vec<SuspectRecord>>;
+    /// Keeps a token. If its name has a valid token of this scope already, that is a [`StoreError::Exists`].
+    async fn add_token(&self, token: &NewToken, now: Timestamp) -> Result<TokenId>;
+    /// Keeps a token in place of the valid ones of the same name and scope, which expire at `others_until` at the latest: in
+    /// one transaction. If there are none, that is a [`StoreError::NotFound`].
+    async fn rotate_token(
+        &self,
+        token: &NewToken,
+        others_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<TokenId>;
+    /// Every token there ever was, by name and id.
+    async fn tokens(&self) -> Result<Vec<TokenRecord>>;
+    /// The tokens of a scope that are valid at this moment, by id: one cheap read.
+    async fn valid_tokens(&self, scope: TokenScope, now: Timestamp) -> Result<Vec<ValidToken>>;
+    /// Makes tokens invalid from now on. Returns those that were not revoked before.
+    async fn revoke_tokens(&self, tokens: &[TokenId], now: Timestamp) -> Result<Vec<TokenId>>;
+    /// Notes that these tokens let somebody in.
+    async fn note_tokens_used(&self, tokens: &[TokenId], now: Timestamp) -> Result<()>;
 
     /// What waits for the pump at this moment: one cheap read, no transaction.
     async fn glance(&self, now: Timestamp) -> Result<Glance>;

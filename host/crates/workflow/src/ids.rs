@@ -44,6 +44,10 @@ number_id! {
     WorkerId
 }
 number_id! {
+    /// A token that lets somebody in from outside. Numbered by the store.
+    TokenId
+}
+number_id! {
     /// One step of one task: the task's number shifted left by [`StepId::POSITION_BITS`], plus the step's position in the plan.
     StepId
 }

@@ -20,7 +20,7 @@ pub mod task;
 pub mod template;
 
 pub use clock::{Clock, Timestamp};
-pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, WorkerId};
+pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, TokenId, WorkerId};
 pub use outcome::{Failure, FailureClass, Outcome};
 pub use payload::Payload;
 pub use plan::{Plan, PlanStep, StepLimits};

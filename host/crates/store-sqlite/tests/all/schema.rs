@@ -43,6 +43,8 @@ async fn states_that_do_not_exist_are_refused() {
         "UPDATE batches SET ended = 'done', closed_at = 1",
         "UPDATE attempts SET status = 'error'",
         "INSERT INTO notes (at, kind, detail) VALUES (0, 'odd', '')",
+        "INSERT INTO tokens (name, scope, hash, created_at, created_by) VALUES ('n', 'odd', zeroblob(32), 0, 'ann')",
+        "INSERT INTO tokens (name, scope, hash, created_at, created_by) VALUES ('n', 'worker', zeroblob(31), 0, 'ann')",
     ] {
         refused(statement, "CHECK constraint failed").await;
     }
