@@ -9,6 +9,7 @@ use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
+use crate::commands::token::TokenCommand;
 use crate::commands::worker::WorkerCommand;
 
 /// Runs workflows whose steps are sandboxed WebAssembly components.
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     /// Look at workers
     #[command(subcommand)]
     Worker(WorkerCommand),
+    /// Make and revoke what lets workers of other machines in
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Prove that no step is stuck, or say which is
     #[command(after_help = "Examples:\n  stepwright doctor\n  stepwright doctor --repair --json")]
     Doctor(DoctorArguments),
@@ -126,8 +130,9 @@ pub(crate) struct DevFlags {
 pub(crate) struct WorkFlags {
     #[command(flatten)]
     pub(crate) common: DevFlags,
-    /// Work for this orchestrator instead of the run directory's: a gate or a socket; may be given several times
-    #[arg(long = "orchestrator", value_name = "HOST:PORT|SOCKET", value_delimiter = ',')]
+    /// Work for this orchestrator instead of the run directory's: a gate as tls://HOST:PORT or tcp://HOST:PORT, or a socket;
+    /// may be given several times
+    #[arg(long = "orchestrator", value_name = "URL|SOCKET", value_delimiter = ',')]
     pub(crate) orchestrators: Vec<String>,
 }
 

@@ -1,16 +1,18 @@
 //! Puts the parts together: the only place that names both a trait and what stands behind it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
-use stepwright_transport::gate::{Gate, GateOptions, Token, Tunnel, TunnelOptions};
+use stepwright_transport::gate::{Gate, GateOptions, GateTls, Timeouts, Token, Tunnel, TunnelOptions};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
 use stepwright_transport::zmq::{self, BindOptions, ConnectOptions};
 use stepwright_worker::Worker;
 
+use crate::admission::Admission;
 use crate::clock::{incarnation, random};
 use crate::config::Endpoint;
 use crate::context::Context;
@@ -54,18 +56,43 @@ pub(crate) async fn orchestrator_port(
     Ok(Box::new(zmq::bind(options).await?))
 }
 
-/// The gate in front of the orchestrator's socket, if one is wanted.
-pub(crate) async fn gate(context: &Context, incarnation: &str) -> Result<Option<Gate>, CliError> {
-    let Some(listen) = context.config.gate_listen else { return Ok(None) };
+/// A gate, and who keeps its list of tokens.
+pub(crate) struct GateParts {
+    pub(crate) gate: Gate,
+    pub(crate) admission: Admission,
+    /// Where it is reached.
+    pub(crate) url: String,
+}
+
+/// The gate in front of the orchestrator's socket, if one is wanted. It lets in whoever has a token that the database knows.
+pub(crate) async fn gate(
+    context: &Context,
+    incarnation: &str,
+    store: Arc<dyn Store>,
+) -> Result<Option<GateParts>, CliError> {
+    let Some(settings) = &context.config.gate else { return Ok(None) };
+    let (admission, allowed) = Admission::start(store, context.clock.clone()).await?;
+    if allowed.borrow().is_empty() {
+        tracing::warn!(
+            "the gate lets nobody in yet: there is no token. Make one with 'stepwright token create --name NAME --out FILE'"
+        );
+    }
+    if settings.tls.is_none() && !settings.listen.ip().is_loopback() {
+        tracing::warn!(listen = %settings.listen, "the gate encrypts nothing: whoever reads along has the tokens");
+    }
     let options = GateOptions {
-        listen,
-        token: Token::read_or_create(&context.config.gate_token_file)?,
+        listen: settings.listen,
+        tls: settings.tls.clone().map(GateTls::load).transpose()?,
+        allowed,
         path: context.config.socket(),
         incarnation: incarnation.to_owned(),
         message_bytes_max: context.config.message_bytes_max,
-        connections_max: context.config.gate_connections_max,
+        connections_max: settings.connections_max,
+        timeouts: Timeouts::default(),
     };
-    Ok(Some(Gate::bind(options).await?))
+    let gate = Gate::bind(options).await?;
+    let url = settings.url(gate.address()?);
+    Ok(Some(GateParts { gate, admission, url }))
 }
 
 /// A worker's links: one for each orchestrator, and the tunnels that lead to those that are elsewhere.
@@ -87,15 +114,9 @@ pub(crate) fn links(context: &Context) -> Result<Links, CliError> {
     for (number, endpoint) in config.worker_orchestrators.iter().enumerate() {
         sockets.push(match endpoint {
             Endpoint::Socket(path) => path.clone(),
-            Endpoint::Gate(gate) => {
+            Endpoint::Gate { address, tls } => {
                 let path = config.run_dir.join(format!("tunnel-{}-{number}.sock", std::process::id()));
-                let options = TunnelOptions {
-                    gate: gate.clone(),
-                    token: Token::read(&config.gate_token_file)?,
-                    path: path.clone(),
-                    message_bytes_max: config.message_bytes_max,
-                };
-                tunnels.push(Tunnel::bind(options)?);
+                tunnels.push(tunnel(context, address, *tls, path.clone())?);
                 path
             }
         });
@@ -119,6 +140,25 @@ pub(crate) fn links(context: &Context) -> Result<Links, CliError> {
         workers.push(Worker::new(port, Arc::clone(&executor), context.clock.clone(), share));
     }
     Ok(Links { workers, tunnels })
+}
+
+/// The way to a gate. Its files are read for each connection; what is wrong with them now is said now.
+fn tunnel(context: &Context, address: &str, tls: bool, path: PathBuf) -> Result<Tunnel, CliError> {
+    let config = &context.config;
+    Token::read(&config.worker_token_file)?;
+    let tls = config.worker_tls.clone().filter(|_| tls);
+    if let Some(tls) = &tls {
+        tls.check()?;
+    }
+    let options = TunnelOptions {
+        gate: address.to_owned(),
+        token_file: config.worker_token_file.clone(),
+        tls,
+        path,
+        message_bytes_max: config.message_bytes_max,
+        timeouts: Timeouts::default(),
+    };
+    Ok(Tunnel::bind(options)?)
 }
 
 /// A worker in the same process as its orchestrator.

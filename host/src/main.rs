@@ -1,5 +1,6 @@
 //! The `stepwright` binary: reads its settings, puts the parts together, and gives them a command line.
 
+mod admission;
 mod cli;
 mod clock;
 mod commands;

@@ -10,6 +10,7 @@ pub(crate) mod plugin;
 mod settings;
 pub(crate) mod task;
 pub(crate) mod template;
+pub(crate) mod token;
 mod work;
 pub(crate) mod worker;
 
@@ -60,6 +61,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Worker(command) => worker::run(command, context).await,
         Command::Pause(arguments) => pause::pause(arguments, context).await,
         Command::Resume(arguments) => pause::resume(arguments, context).await,
+        Command::Token(command) => token::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
         // Both need neither runtime nor context, and were done before.

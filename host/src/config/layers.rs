@@ -97,6 +97,9 @@ impl Layers {
                 }
                 DeValue::String(value) => self.set(&full, value.to_string(), "file", place),
                 DeValue::Integer(value) => self.set(&full, value.as_str().to_owned(), "file", place),
+                DeValue::Boolean(value) if find(&full).is_none_or(|setting| setting.kind == Kind::Flag) => {
+                    self.set(&full, value.to_string(), "file", place);
+                }
                 DeValue::Table(_) if find(&full).is_none() => self.set(&full, String::new(), "file", place),
                 _ => self.problem(place, &full, "expected a text or a whole number".to_owned()),
             }
@@ -292,7 +295,7 @@ mod tests {
                 section = of;
             }
             text.push_str(&format!("\n# {}\n", setting.help));
-            let quoted = setting.default.parse::<u64>().is_err();
+            let quoted = setting.default.parse::<u64>().is_err() && setting.kind != Kind::Flag;
             text.push_str(&if quoted {
                 format!("{key} = \"{}\"\n", setting.default)
             } else {

@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Size,
     /// A whole number from the first to the second.
     Number(u64, u64),
+    /// `true` or `false`.
+    Flag,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -113,10 +115,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Where workers of other machines are let in, as address:port. Default: nowhere.",
     ),
     setting(
-        "gate.token_file",
+        "gate.tls_certificate",
         Kind::Path,
         "",
-        "The gate's secret, mode 0600; made if missing. Default: 'gate.token' in the data directory.",
+        "The gate's certificate and those between it and its root, in PEM. Default: no TLS.",
+    ),
+    setting("gate.tls_key", Kind::Path, "", "The private key of the gate's certificate, in PEM."),
+    setting(
+        "gate.tls_client_ca",
+        Kind::Path,
+        "",
+        "Clients must show a certificate that one of these signed, in PEM. Default: a token is enough.",
+    ),
+    setting(
+        "gate.allow_plaintext",
+        Kind::Flag,
+        "false",
+        "Whether to listen beyond the loopback without TLS. Whoever reads along has the tokens then.",
     ),
     setting(
         "gate.connections_max",
@@ -138,8 +153,27 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "worker.orchestrators",
         Kind::Text,
         "",
-        "Orchestrators to work for, separated by commas: gates as host:port, sockets as paths. Default: the run directory's socket.",
+        "Orchestrators to work for, separated by commas: gates as tls://host:port or tcp://host:port, sockets as paths. Default: the run directory's socket.",
     ),
+    setting(
+        "worker.token_file",
+        Kind::Path,
+        "",
+        "The secret for the gates, mode 0600, read for each connection. Default: 'worker.token' in the data directory.",
+    ),
+    setting(
+        "worker.tls_ca",
+        Kind::Path,
+        "",
+        "The certificates that may have signed a gate's, in PEM. Needed for tls:// gates.",
+    ),
+    setting(
+        "worker.tls_certificate",
+        Kind::Path,
+        "",
+        "A certificate to show to gates that ask for one, in PEM.",
+    ),
+    setting("worker.tls_key", Kind::Path, "", "The private key of the worker's certificate, in PEM."),
     setting(
         "sandbox.memory",
         Kind::Size,

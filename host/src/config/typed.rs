@@ -1,15 +1,17 @@
 //! Settings as the parts take them.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use stepwright_executor::EngineOptions;
 use stepwright_orchestrator::OrchestratorOptions;
+use stepwright_transport::gate::TunnelTls;
 use stepwright_worker::WorkerOptions;
 use stepwright_workflow::batch::BatchLimits;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
+use super::gate::{Endpoint, GateSettings};
 use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
 use crate::cli::LogFormat;
@@ -36,15 +38,6 @@ impl std::fmt::Display for Database {
     }
 }
 
-/// Where an orchestrator is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Endpoint {
-    /// A gate, as `host:port`.
-    Gate(String),
-    /// A socket on this machine.
-    Socket(PathBuf),
-}
-
 /// Typed settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -62,14 +55,14 @@ pub(crate) struct Config {
     pub(crate) log_level: String,
     /// Lines or JSON.
     pub(crate) log_format: LogFormat,
-    /// Where the gate listens, if it does.
-    pub(crate) gate_listen: Option<SocketAddr>,
-    /// The gate's secret.
-    pub(crate) gate_token_file: PathBuf,
-    /// Connections through the gate.
-    pub(crate) gate_connections_max: usize,
+    /// The gate, if there is to be one.
+    pub(crate) gate: Option<GateSettings>,
     /// The orchestrators that a worker works for; at least one.
     pub(crate) worker_orchestrators: Vec<Endpoint>,
+    /// A worker's secret for the gates.
+    pub(crate) worker_token_file: PathBuf,
+    /// How a worker speaks TLS to the gates.
+    pub(crate) worker_tls: Option<TunnelTls>,
     /// The largest message.
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
@@ -92,11 +85,14 @@ impl Config {
         let file = below(read.text("store.path"), "stepwright.db");
         let url = read.text("store.url");
         let database = if url.is_empty() { Database::File(file) } else { Database::Server(url) };
-        let gate_token_file = below(read.text("gate.token_file"), "gate.token");
+        let worker_token_file = below(read.text("worker.token_file"), "worker.token");
+        let worker_orchestrators = read.endpoints("worker.orchestrators", run_dir.join(SOCKET));
         let engine = read.engine();
         Self {
             database,
-            gate_token_file,
+            worker_token_file,
+            worker_tls: read.tunnel_tls(&worker_orchestrators),
+            worker_orchestrators,
             environment: read.text("environment"),
             threads: read.count("threads"),
             log_level: read.text("log.level"),
@@ -105,9 +101,7 @@ impl Config {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Auto,
             },
-            gate_listen: read.address("gate.listen"),
-            gate_connections_max: read.count("gate.connections_max"),
-            worker_orchestrators: read.endpoints("worker.orchestrators", &run_dir.join(SOCKET)),
+            gate: read.gate(),
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
             orchestrator: read.orchestrator(),
@@ -159,11 +153,11 @@ fn hostname() -> String {
 }
 
 /// Takes values out of the layers and notes what is wrong.
-struct Reader<'a>(&'a mut Layers);
+pub(super) struct Reader<'a>(&'a mut Layers);
 
 impl Reader<'_> {
     /// The value as written, if it is what its kind demands; the default otherwise.
-    fn text(&mut self, key: &'static str) -> String {
+    pub(super) fn text(&mut self, key: &'static str) -> String {
         let (Some(setting), Some((value, origin))) = (find(key), self.0.values.get(key).cloned()) else {
             return String::new();
         };
@@ -188,48 +182,27 @@ impl Reader<'_> {
         parsed.unwrap_or(0)
     }
 
-    fn count(&mut self, key: &'static str) -> usize {
+    pub(super) fn count(&mut self, key: &'static str) -> usize {
         usize::try_from(self.number(key)).unwrap_or(usize::MAX)
     }
 
-    fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
+    pub(super) fn address(&mut self, key: &'static str) -> Option<SocketAddr> {
         let text = self.text(key);
         if text.is_empty() {
             return None;
         }
         let parsed = text.parse();
         if parsed.is_err() {
-            let place = self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
             let problem = format!("'{text}' is not an address and a port; write for instance 127.0.0.1:5555");
-            self.0.problem(place, key, problem);
+            self.problem(key, problem);
         }
         parsed.ok()
     }
 
-    /// A list of gates and sockets, or the one socket that is meant where there is none.
-    fn endpoints(&mut self, key: &'static str, usual: &Path) -> Vec<Endpoint> {
-        let text = self.text(key);
-        let mut endpoints = Vec::new();
-        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let port =
-                entry.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-            if entry.contains('/') {
-                endpoints.push(Endpoint::Socket(PathBuf::from(entry)));
-            } else if port.is_some_and(|(host, port)| !host.is_empty() && port > 0) {
-                endpoints.push(Endpoint::Gate(entry.to_owned()));
-            } else {
-                let place =
-                    self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
-                let problem = format!(
-                    "'{entry}' is neither a gate nor a socket; write for instance 10.0.0.1:5555 or /run/stepwright/{SOCKET}"
-                );
-                self.0.problem(place, key, problem);
-            }
-        }
-        if endpoints.is_empty() {
-            endpoints.push(Endpoint::Socket(usual.to_path_buf()));
-        }
-        endpoints
+    /// Notes what is wrong with a setting.
+    pub(super) fn problem(&mut self, key: &'static str, problem: String) {
+        let place = self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
+        self.0.problem(place, key, problem);
     }
 
     fn orchestrator(&mut self) -> OrchestratorOptions {
@@ -300,6 +273,8 @@ fn fits(kind: Kind, value: &str) -> Result<(), String> {
             Ok(number) if (least..=most).contains(&number) => Ok(()),
             _ => Err(format!("'{value}' is not a whole number from {least} to {most}")),
         },
+        Kind::Flag if matches!(value, "true" | "false") => Ok(()),
+        Kind::Flag => Err(format!("'{value}' is neither true nor false")),
         Kind::OneOf(words) if words.contains(&value) => Ok(()),
         Kind::OneOf(words) => Err(format!("'{value}' is not one of {}", words.join(", "))),
     }

@@ -263,6 +263,8 @@ fn a_worker_elsewhere_comes_in_through_the_gate() {
     let free =
         TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
     let orchestrator = deployment.start(&["orchestrate", "--gate-listen", &free]);
+    let token = deployment.data().join("worker.token").to_string_lossy().into_owned();
+    deployment.succeed(&["token", "create", "--name", "far", "--out", &token]);
     let worker = deployment.start(&["work", "--orchestrator", &free, "--name", "far"]);
     deployment.succeed(&["plugin", "add", &plugin("shapes")]);
     deployment.succeed(&["template", "add", &template("linear_4")]);

@@ -12,6 +12,7 @@ mod docs;
 mod doctor;
 mod fleet;
 mod flow;
+mod gate;
 mod model;
 mod pauses;
 mod recovery;

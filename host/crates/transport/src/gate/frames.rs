@@ -1,9 +1,15 @@
 //! ZMTP 3.0 as seen from outside: where frames begin and how large they are, without keeping a byte of them.
 //!
-//! A connection is a greeting of 64 bytes and then frames: a flags byte (1 more, 2 long, 4 command), a size of one byte or of
+//! A connection is a greeting of 64 bytes, which names version and mechanism, and then frames: a flags byte (1 more, 2 long, 4 command), a size of one byte or of
 //! eight, and as many bytes (rfc.zeromq.org/spec/23).
 
 const GREETING_BYTES: usize = 64;
+/// Where the version and the mechanism stand in it. Ours is the third, and without a mechanism of its own: whoever believes
+/// that ZeroMQ encrypts or authenticates here is wrong, and should hear of it.
+const VERSION_AT: usize = 10;
+const VERSION_LEAST: u8 = 3;
+const MECHANISM_AT: std::ops::Range<usize> = 12..32;
+const MECHANISM: &[u8] = b"NULL";
 const MORE: u8 = 1;
 const LONG: u8 = 2;
 const COMMAND: u8 = 4;
@@ -17,6 +23,9 @@ pub enum Violation {
     /// Not ZMTP.
     #[error("the bytes are not ZeroMQ's")]
     NotZmtp,
+    /// Another security mechanism than none.
+    #[error("the greeting asks for a security mechanism of ZeroMQ's, and there is none but NULL")]
+    Mechanism,
     /// Unknown flags.
     #[error("a frame has the flags {0:#x}")]
     Flags(u8),
@@ -48,12 +57,19 @@ pub struct FrameGuard {
     bytes_max: u64,
     message_bytes: u64,
     frames: usize,
+    messages: u64,
 }
 
 impl FrameGuard {
     /// For messages of at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self { place: Place::Greeting(0), bytes_max: bytes_max as u64, message_bytes: 0, frames: 0 }
+        Self {
+            place: Place::Greeting(0),
+            bytes_max: bytes_max as u64,
+            message_bytes: 0,
+            frames: 0,
+            messages: 0,
+        }
     }
 
     /// Looks at the next bytes of the stream; an error means that not one of them should go on.
@@ -61,11 +77,7 @@ impl FrameGuard {
         while let Some((&first, rest)) = bytes.split_first() {
             match self.place {
                 Place::Greeting(at) => {
-                    if matches!((at, first), (0, byte) if byte != 0xff)
-                        || matches!((at, first), (9, byte) if byte != 0x7f)
-                    {
-                        return Err(Violation::NotZmtp);
-                    }
+                    greeting(at, first)?;
                     self.place =
                         if at + 1 == GREETING_BYTES { Place::Flags } else { Place::Greeting(at + 1) };
                     bytes = rest;
@@ -91,6 +103,16 @@ impl FrameGuard {
             }
         }
         Ok(())
+    }
+
+    /// Whole messages so far, commands among them.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Whether nothing has begun that has not ended.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.frames == 0 && matches!(self.place, Place::Flags | Place::Greeting(0))
     }
 
     fn flags(&mut self, flags: u8) -> Result<(), Violation> {
@@ -124,8 +146,24 @@ impl FrameGuard {
         if flags & MORE == 0 {
             self.message_bytes = 0;
             self.frames = 0;
+            self.messages += 1;
         }
     }
+}
+
+/// One byte of the greeting.
+fn greeting(at: usize, byte: u8) -> Result<(), Violation> {
+    let right = match at {
+        0 => byte == 0xff,
+        9 => byte == 0x7f,
+        VERSION_AT => byte >= VERSION_LEAST,
+        _ => true,
+    };
+    if !right {
+        return Err(Violation::NotZmtp);
+    }
+    let wanted = MECHANISM.get(at.wrapping_sub(MECHANISM_AT.start)).copied().unwrap_or(0);
+    if MECHANISM_AT.contains(&at) && byte != wanted { Err(Violation::Mechanism) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -137,6 +175,8 @@ mod tests {
         let mut greeting = vec![0; GREETING_BYTES];
         greeting[0] = 0xff;
         greeting[9] = 0x7f;
+        greeting[10] = 3;
+        greeting[12..16].copy_from_slice(b"NULL");
         greeting
     }
 
@@ -165,6 +205,38 @@ mod tests {
         );
         check(&stream(&[&[8, 0]]), &Err(Violation::Flags(8)));
         check(&stream(&[&[1, 0][..]; 5]), &Err(Violation::TooManyFrames));
+    }
+
+    #[test]
+    fn another_version_or_mechanism_is_refused() {
+        for (at, byte, expect) in [
+            (10, 2, Violation::NotZmtp),
+            (12, b'C', Violation::Mechanism),
+            (16, b'x', Violation::Mechanism),
+            (31, 1, Violation::Mechanism),
+        ] {
+            let mut bytes = greeting();
+            bytes[at] = byte;
+            check(&bytes, &Err(expect));
+        }
+        let mut server = greeting();
+        (server[11], server[32]) = (1, 1);
+        check(&server, &Ok(()));
+    }
+
+    #[test]
+    fn what_has_begun_has_not_ended() {
+        let mut guard = FrameGuard::new(1_000);
+        let mut seen = |bytes: &[u8]| {
+            guard.look(bytes).unwrap();
+            (guard.is_between_messages(), guard.messages())
+        };
+        assert_eq!(seen(&greeting()[..20]), (false, 0));
+        assert_eq!(seen(&greeting()[20..]), (true, 0));
+        assert_eq!(seen(&[1]), (false, 0));
+        assert_eq!(seen(&[2, 0, 0]), (false, 0));
+        assert_eq!(seen(&[0, 0]), (true, 1));
+        assert_eq!(seen(&[0, 0, 0]), (false, 2));
     }
 
     #[test]

@@ -1,35 +1,47 @@
 //! The orchestrator's side of the gate.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use stepwright_workflow::{Digest, TokenId};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::admission::until_gone;
+use super::arrival::{Arrival, Arrivals};
 use super::relay::{read_line, relay};
-use super::{ACCEPT_PAUSE, FrameGuard, GREETING, GREETINGS_MAX, LINE_TIMEOUT, Token};
+use super::{ACCEPT_PAUSE, AllowList, Entries, FrameGuard, GREETING, GateTls, Timeouts};
+
+/// Between two lines of the log about connections that were turned away: they come as fast as somebody likes to make them.
+const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a gate needs to know.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct GateOptions {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Who may enter.
-    pub token: Token,
+    /// TLS, or none: then whoever is on the way reads along.
+    pub tls: Option<GateTls>,
+    /// Who may enter, as of now. A connection ends when its token is taken off the list or expires.
+    pub allowed: watch::Receiver<AllowList>,
     /// The orchestrator's socket.
     pub path: PathBuf,
     /// The orchestrator's incarnation, told to whoever may enter.
     pub incarnation: String,
     /// The largest message, in bytes.
     pub message_bytes_max: usize,
-    /// Connections at once, greeted or not.
+    /// Connections that are inside at once.
     pub connections_max: usize,
+    /// How long peers are waited for.
+    pub timeouts: Timeouts,
 }
 
 /// Why a gate does not open.
@@ -56,10 +68,14 @@ pub enum GateError {
 pub struct GateStats {
     /// Connections that were let in.
     pub entered: u64,
-    /// Connections that were turned away: no token, a wrong one, too slow, or no place left.
+    /// Connections that were turned away: no TLS, no token, a wrong one, too slow, or no place left.
     pub refused: u64,
-    /// Connections that were cut for what they sent.
+    /// Connections that were cut for what they sent, or for being silent or deaf.
     pub cut: u64,
+    /// Connections that ended with their token: it was revoked, or expired.
+    pub expelled: u64,
+    /// Connections that are inside now.
+    pub inside: u64,
 }
 
 #[derive(Debug, Default)]
@@ -67,14 +83,24 @@ struct Counters {
     entered: AtomicU64,
     refused: AtomicU64,
     cut: AtomicU64,
+    expelled: AtomicU64,
 }
 
 /// A listener that is not being served yet.
 #[derive(Debug)]
 pub struct Gate {
     listener: TcpListener,
-    options: Arc<GateOptions>,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: GateOptions,
+    counters: Counters,
+    entries: Entries,
+    places: Arc<Semaphore>,
+    /// When the last line about somebody that was turned away was written, and how many came since.
+    noticed: Mutex<(Option<Instant>, u64)>,
 }
 
 impl Gate {
@@ -85,7 +111,14 @@ impl Gate {
             io::ErrorKind::AddrInUse => GateError::InUse { address },
             _ => GateError::Listen { address, source },
         })?;
-        Ok(Self { listener, options: Arc::new(options), counters: Arc::default() })
+        let shared = Shared {
+            places: Arc::new(Semaphore::new(options.connections_max)),
+            options,
+            counters: Counters::default(),
+            entries: Entries::default(),
+            noticed: Mutex::default(),
+        };
+        Ok(Self { listener, shared: Arc::new(shared) })
     }
 
     /// Where it listens: with port 0 the system chose one.
@@ -93,35 +126,42 @@ impl Gate {
         self.listener.local_addr()
     }
 
+    /// Which tokens let somebody in; to be taken while the gate runs.
+    pub fn entries(&self) -> Entries {
+        self.shared.entries.clone()
+    }
+
     /// A view of what the gate has seen that can be asked while it runs.
     pub fn stats(&self) -> impl Fn() -> GateStats + Send + Sync + 'static {
-        let counters = self.counters.clone();
-        move || GateStats {
-            entered: counters.entered.load(Ordering::Relaxed),
-            refused: counters.refused.load(Ordering::Relaxed),
-            cut: counters.cut.load(Ordering::Relaxed),
+        let shared = self.shared.clone();
+        move || {
+            let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+            let free = shared.places.available_permits();
+            GateStats {
+                entered: count(&shared.counters.entered),
+                refused: count(&shared.counters.refused),
+                cut: count(&shared.counters.cut),
+                expelled: count(&shared.counters.expelled),
+                inside: shared.options.connections_max.saturating_sub(free) as u64,
+            }
         }
     }
 
     /// Serves until told to stop; every connection ends with it.
     pub async fn run(self, stop: CancellationToken) {
-        let places = Places {
-            connections: Arc::new(Semaphore::new(self.options.connections_max)),
-            greetings: Arc::new(Semaphore::new(GREETINGS_MAX)),
-        };
+        let arrivals = Arrivals::default();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(_) = connections.join_next() => {}
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => match places.take() {
-                        Some(place) => {
-                            let (options, counters) = (self.options.clone(), self.counters.clone());
-                            connections.spawn(Connection { options, counters, peer }.serve(stream, place));
-                        }
-                        None => self.turn_away(stream),
-                    },
+                    Ok((stream, peer)) => {
+                        let deadline = Instant::now() + self.shared.options.timeouts.greeting;
+                        let arrival = arrivals.arrive(peer.ip(), deadline);
+                        let connection = Connection { shared: self.shared.clone(), peer };
+                        connections.spawn(connection.serve(stream, arrival));
+                    }
                     Err(error) => {
                         // Out of file handles, most likely: wait rather than spin.
                         tracing::warn!(%error, "the gate failed to accept a connection");
@@ -131,75 +171,100 @@ impl Gate {
             }
         }
     }
-
-    fn turn_away(&self, stream: TcpStream) {
-        self.counters.refused.fetch_add(1, Ordering::Relaxed);
-        // A few bytes into an empty buffer: nothing to wait for.
-        if let Ok(mut stream) = stream.into_std() {
-            let _ = stream.write(b"NO the gate has no place for another connection\n");
-        }
-    }
-}
-
-/// Room for connections, and for those that have not shown a token yet.
-struct Places {
-    connections: Arc<Semaphore>,
-    greetings: Arc<Semaphore>,
-}
-
-struct Place {
-    connection: OwnedSemaphorePermit,
-    greeting: OwnedSemaphorePermit,
-}
-
-impl Places {
-    fn take(&self) -> Option<Place> {
-        let greeting = self.greetings.clone().try_acquire_owned().ok()?;
-        let connection = self.connections.clone().try_acquire_owned().ok()?;
-        Some(Place { connection, greeting })
-    }
 }
 
 struct Connection {
-    options: Arc<GateOptions>,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
     peer: SocketAddr,
 }
 
+/// What let a connection in, and its place until it is dropped.
+struct Entry {
+    hash: Digest,
+    token: TokenId,
+    name: String,
+    _place: OwnedSemaphorePermit,
+}
+
 impl Connection {
-    async fn serve(self, mut stream: TcpStream, place: Place) {
-        let Place { connection: _held_to_the_end, greeting } = place;
+    async fn serve(self, stream: TcpStream, arrival: Arrival) {
         let _ = stream.set_nodelay(true);
-        if let Err(reason) = self.greet(&mut stream).await {
-            self.counters.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(peer = %self.peer, reason, "the gate turned a connection away");
-            let _ = stream.write_all(format!("NO {reason}\n").as_bytes()).await;
+        let Some(tls) = &self.shared.options.tls else { return self.admit(stream, arrival).await };
+        let handshake = tls.acceptor().accept(stream);
+        let secured = arrival.within(async { handshake.await.map_err(|error| format!("no TLS: {error}")) });
+        match secured.await {
+            Ok(stream) => self.admit(stream, arrival).await,
+            Err(reason) => self.refused(&reason),
+        }
+    }
+
+    async fn admit(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin, arrival: Arrival) {
+        let entry = match arrival.within(self.greet(&mut stream)).await {
+            Ok(entry) => entry,
+            Err(reason) => {
+                self.refused(&reason);
+                let answer = format!("NO {reason}\n");
+                let told = async {
+                    stream.write_all(answer.as_bytes()).await?;
+                    stream.shutdown().await
+                };
+                let _ = tokio::time::timeout(self.shared.options.timeouts.close, told).await;
+                return;
+            }
+        };
+        drop(arrival);
+        self.shared.counters.entered.fetch_add(1, Ordering::Relaxed);
+        self.shared.entries.note(entry.token);
+        // The stream is closed after the count: whoever sees the end finds it counted.
+        tokio::select! {
+            end = self.pass(&mut stream) => self.ended(&entry, end),
+            () = until_gone(self.shared.options.allowed.clone(), entry.hash) => {
+                self.shared.counters.expelled.fetch_add(1, Ordering::Relaxed);
+                let Entry { token, name, .. } = &entry;
+                tracing::warn!(peer = %self.peer, %token, name, "the token was revoked or expired: connection closed");
+            }
+        }
+    }
+
+    /// The first line, and who may enter with it.
+    async fn greet(&self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Entry, String> {
+        let line = read_line(stream).await.map_err(|error| error.to_string())?;
+        let expected = || "the first line must be 'STEPWRIGHT/1 <token>'".to_owned();
+        let secret = line.trim_end_matches('\r').strip_prefix(GREETING).ok_or_else(expected)?;
+        let hash = Digest::of(secret.as_bytes());
+        let admitted = self.shared.options.allowed.borrow().find(&hash, Instant::now()).cloned();
+        let admitted = admitted.ok_or("the token is wrong, revoked or expired")?;
+        let place = self.shared.places.clone().try_acquire_owned();
+        let place = place.map_err(|_| "the gate has no place for another connection")?;
+        Ok(Entry { hash, token: admitted.token, name: admitted.name, _place: place })
+    }
+
+    async fn pass(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+        let options = &self.shared.options;
+        let inner = UnixStream::connect(&options.path).await?;
+        stream.write_all(format!("OK {}\n", options.incarnation).as_bytes()).await?;
+        stream.flush().await?;
+        relay(stream, inner, FrameGuard::new(options.message_bytes_max), &options.timeouts).await
+    }
+
+    fn ended(&self, entry: &Entry, end: io::Result<()>) {
+        let Err(error) = end else { return };
+        if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut) {
+            self.shared.counters.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        tracing::warn!(peer = %self.peer, token = %entry.token, name = entry.name, %error, "the gate closed a connection");
+    }
+
+    fn refused(&self, reason: &str) {
+        self.shared.counters.refused.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let mut noticed = self.shared.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+        if noticed.0.is_some_and(|last| now < last + NOTICE_PAUSE) {
+            noticed.1 += 1;
             return;
         }
-        drop(greeting);
-        self.counters.entered.fetch_add(1, Ordering::Relaxed);
-        // The stream is closed after the count: whoever sees the end finds it counted.
-        if let Err(error) = self.pass(&mut stream).await {
-            if error.kind() == io::ErrorKind::InvalidData {
-                self.counters.cut.fetch_add(1, Ordering::Relaxed);
-            }
-            tracing::warn!(peer = %self.peer, %error, "the gate closed a connection");
-        }
-    }
-
-    async fn greet(&self, stream: &mut TcpStream) -> Result<(), String> {
-        let line = tokio::time::timeout(LINE_TIMEOUT, read_line(stream)).await;
-        let line = line
-            .map_err(|_| "the first line took too long".to_owned())?
-            .map_err(|error| error.to_string())?;
-        let expected = || "the first line must be 'STEPWRIGHT/1 <token>'".to_owned();
-        let token = line.trim_end_matches('\r').strip_prefix(GREETING).ok_or_else(expected)?;
-        if self.options.token.matches(token) { Ok(()) } else { Err("the token is wrong".to_owned()) }
-    }
-
-    async fn pass(&self, stream: &mut TcpStream) -> io::Result<()> {
-        let inner = UnixStream::connect(&self.options.path).await?;
-        stream.write_all(format!("OK {}\n", self.options.incarnation).as_bytes()).await?;
-        relay(stream, inner, FrameGuard::new(self.options.message_bytes_max)).await
+        let unmentioned = std::mem::take(&mut noticed.1);
+        noticed.0 = Some(now);
+        tracing::warn!(peer = %self.peer, reason, unmentioned, "the gate turned a connection away");
     }
 }

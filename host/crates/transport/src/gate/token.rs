@@ -1,12 +1,15 @@
-//! The shared secret of the gate: kept in a file that only its owner can read.
+//! A worker's secret for the gate: kept in a file that only its owner can read.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
+use stepwright_workflow::Digest;
+
+/// What our secrets begin with, so that people and scanners for leaked secrets know one when they see it.
+const PREFIX: &str = "sw_";
 
 /// A secret of 16 to 128 visible ASCII characters. Never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -15,8 +18,18 @@ pub struct Token(String);
 /// A token that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// The file cannot be read or written.
-    #[error("failed to read the gate's token from {}: {source}", .path.display())]
+    /// There is no file.
+    #[error(
+        "there is no token file {}; make a token where the orchestrator's database is, with \
+         'stepwright token create --name NAME --out FILE', and put the file there, or name it in worker.token_file",
+        .path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error("failed to read the token file {}: {source}", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -45,7 +58,10 @@ impl Token {
     /// Reads a token from a file of mode 0600.
     pub fn read(path: &Path) -> Result<Self, TokenError> {
         let io = |source| TokenError::Io { path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
+        let file = File::open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => TokenError::Missing { path: path.to_owned() },
+            _ => io(error),
+        })?;
         let mode = file.metadata().map_err(io)?.mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(TokenError::Open { path: path.to_owned(), mode });
@@ -60,28 +76,18 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
-    /// Reads the token, or makes a random one of 256 bits if there is no file yet.
-    pub fn read_or_create(path: &Path) -> Result<Self, TokenError> {
-        let io = |source| TokenError::Io { path: path.to_owned(), source };
-        match File::options().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                let mut random = [0_u8; 32];
-                getrandom::fill(&mut random).map_err(|error| io(io::Error::other(error.to_string())))?;
-                let text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)?;
-                Ok(Self(text))
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::read(path),
-            Err(error) => Err(io(error)),
-        }
+    /// A new secret of 256 random bits, which the caller draws.
+    pub fn from_random(bits: &[u8; 32]) -> Self {
+        Self(bits.iter().fold(PREFIX.to_owned(), |text, byte| text + &format!("{byte:02x}")))
     }
 
-    /// Compares in a time that does not depend on where the texts differ.
-    pub(crate) fn matches(&self, other: &str) -> bool {
-        Sha256::digest(self.0.as_bytes()) == Sha256::digest(other.as_bytes())
+    /// What is kept of it: its SHA-256.
+    pub fn hash(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The secret, to be shown once or sent to a gate.
+    pub fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -94,41 +100,39 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use super::*;
 
+    fn file(folder: &tempfile::TempDir, mode: u32, content: &[u8]) -> PathBuf {
+        let path = folder.path().join(format!("token-{mode:o}-{}", content.len()));
+        let mut file = File::options().write(true).create_new(true).mode(mode).open(&path).unwrap();
+        file.write_all(content).unwrap();
+        path
+    }
+
     #[test]
-    fn a_made_token_is_private_and_reads_back() {
+    fn a_secret_reads_back_and_is_never_printed() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        let made = Token::read_or_create(&path).unwrap();
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        assert_eq!(Token::read_or_create(&path).unwrap(), made);
-        assert!(made.matches(made.as_str()) && !made.matches("another"));
+        let made = Token::from_random(&[0xa7; 32]);
+        assert_eq!(made.reveal(), format!("sw_{}", "a7".repeat(32)));
+        let path = file(&folder, 0o600, format!("{}\n", made.reveal()).as_bytes());
+        let read = Token::read(&path).unwrap();
+        assert_eq!(read, made);
+        assert_eq!(read.hash(), Digest::of(made.reveal().as_bytes()));
+        assert_ne!(read.hash(), Token::from_random(&[0xa8; 32]).hash());
         assert_eq!(format!("{made:?}"), "Token(…)");
     }
 
     #[test]
-    fn a_token_that_others_can_read_or_that_is_too_short_is_refused() {
+    fn a_file_that_others_can_read_or_without_a_secret_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("token");
-        File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o644)
-            .open(&path)
-            .unwrap()
-            .write_all(&[b'x'; 64])
-            .unwrap();
-        assert!(matches!(Token::read(&path), Err(TokenError::Open { mode: 0o644, .. })));
-        let short = folder.path().join("short");
-        File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&short)
-            .unwrap()
-            .write_all(b"secret")
-            .unwrap();
-        assert!(matches!(Token::read(&short), Err(TokenError::Content { length: 6, .. })));
+        let open = Token::read(&file(&folder, 0o644, &[b'x'; 64]));
+        assert!(matches!(open, Err(TokenError::Open { mode: 0o644, .. })));
+        let short = Token::read(&file(&folder, 0o600, b"secret"));
+        assert!(matches!(short, Err(TokenError::Content { length: 6, .. })));
+        let missing = Token::read(&folder.path().join("none")).unwrap_err().to_string();
+        assert!(missing.contains("stepwright token create"), "{missing}");
     }
 }

@@ -1,15 +1,18 @@
 //! The worker's side of the gate: a private ipc socket whose connections come out at the gate.
 
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::relay::{read_line, relay};
-use super::{ACCEPT_PAUSE, FrameGuard, GREETING, LINE_TIMEOUT, Token};
+use super::tls::server_name;
+use super::{ACCEPT_PAUSE, FrameGuard, GREETING, Timeouts, Token, TunnelTls};
 use crate::zmq::{PathError, private_folder};
 
 /// What a tunnel needs to know.
@@ -17,12 +20,16 @@ use crate::zmq::{PathError, private_folder};
 pub struct TunnelOptions {
     /// The gate, as `host:port`.
     pub gate: String,
-    /// The gate's token.
-    pub token: Token,
+    /// Where the token is read from, anew for each connection: what was rotated counts from the next one on.
+    pub token_file: PathBuf,
+    /// TLS, or none.
+    pub tls: Option<TunnelTls>,
     /// The socket to make, in a folder of mode 0700.
     pub path: PathBuf,
     /// The largest message, in bytes.
     pub message_bytes_max: usize,
+    /// How long the gate is waited for.
+    pub timeouts: Timeouts,
 }
 
 /// Why a tunnel is not made.
@@ -81,29 +88,45 @@ impl Tunnel {
 
 async fn pass(options: TunnelOptions, worker: UnixStream) {
     // Closing the worker's stream makes it try again, with its own pauses.
-    match enter(&options).await {
-        Ok(gate) => {
-            if let Err(error) = relay(gate, worker, FrameGuard::new(options.message_bytes_max)).await {
-                tracing::warn!(gate = options.gate, %error, "the connection through the gate ended");
-            }
-        }
-        Err(error) => tracing::warn!(gate = options.gate, %error, "failed to pass the gate"),
+    if let Err(error) = through(&options, worker).await {
+        tracing::warn!(gate = options.gate, %error, "the way through the gate ended");
     }
 }
 
-async fn enter(options: &TunnelOptions) -> io::Result<TcpStream> {
-    let greeting = async {
-        let mut stream = TcpStream::connect(&options.gate).await?;
-        stream.set_nodelay(true)?;
-        stream.write_all(format!("{GREETING}{}\n", options.token.as_str()).as_bytes()).await?;
-        let line = read_line(&mut stream).await?;
-        match line.strip_prefix("NO ") {
-            Some(reason) => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason.to_owned())),
-            None if line.starts_with("OK ") => Ok(stream),
-            None => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no gate that answers")),
-        }
-    };
-    tokio::time::timeout(LINE_TIMEOUT, greeting)
-        .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+async fn through(options: &TunnelOptions, worker: UnixStream) -> io::Result<()> {
+    let deadline = Instant::now() + options.timeouts.greeting;
+    let stream = within(deadline, TcpStream::connect(&options.gate)).await?;
+    stream.set_nodelay(true)?;
+    let Some(tls) = &options.tls else { return enter(options, stream, worker, deadline).await };
+    // Both files are read anew, so that what was replaced counts from the next connection on.
+    let connector = tls.connector().map_err(io::Error::other)?;
+    let handshake = connector.connect(server_name(&options.gate)?, stream);
+    let stream = within(deadline, handshake).await?;
+    enter(options, stream, worker, deadline).await
+}
+
+async fn enter(
+    options: &TunnelOptions,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    worker: UnixStream,
+    deadline: Instant,
+) -> io::Result<()> {
+    let token = Token::read(&options.token_file).map_err(io::Error::other)?;
+    within(deadline, greet(&mut stream, &token)).await?;
+    relay(stream, worker, FrameGuard::new(options.message_bytes_max), &options.timeouts).await
+}
+
+async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), token: &Token) -> io::Result<()> {
+    stream.write_all(format!("{GREETING}{}\n", token.reveal()).as_bytes()).await?;
+    stream.flush().await?;
+    let line = read_line(stream).await?;
+    match line.strip_prefix("NO ") {
+        Some(reason) => Err(io::Error::new(io::ErrorKind::PermissionDenied, reason.to_owned())),
+        None if line.starts_with("OK ") => Ok(()),
+        None => Err(io::Error::new(io::ErrorKind::InvalidData, "it is no gate that answers")),
+    }
+}
+
+async fn within<T>(deadline: Instant, part: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout_at(deadline, part).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }

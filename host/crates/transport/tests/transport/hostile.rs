@@ -1,17 +1,15 @@
 //! What hostile or broken peers send is dropped and counted, and the service goes on.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use stepwright_transport::gate::{Gate, GateError, GateOptions, Token};
-use stepwright_transport::port::{OrchestratorPort as _, SendError, WorkerPort as _};
+use stepwright_transport::port::{OrchestratorPort as _, SendError};
 use stepwright_transport::zmq::{self, BindError, PathError};
 use zeromq::{Socket as _, SocketRecv as _, SocketSend as _};
 
-use crate::links::{Gated, Link as _, MESSAGE_BYTES_MAX, Zmq};
+use crate::links::{Link as _, MESSAGE_BYTES_MAX, Zmq};
 use crate::ports::{connected, heard, say, tell, told};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,99 +114,4 @@ async fn a_second_orchestrator_and_an_open_folder_are_refused() {
             folder.display()
         )
     );
-}
-
-fn knock(link: &Gated, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(link.address).unwrap();
-    stream.write_all(bytes).unwrap();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    answer
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gate_lets_nobody_in_without_the_token() {
-    let link = Gated::new().await;
-    let mut orchestrator = link.open().await;
-    assert_eq!(knock(&link, b"STEPWRIGHT/1 wrong-token\n"), "NO the token is wrong\n");
-    assert_eq!(knock(&link, b"GET / HTTP/1.1\n"), "NO the first line must be 'STEPWRIGHT/1 <token>'\n");
-    assert_eq!(knock(&link, &[b'x'; 400]), "NO the first line is too long\n");
-    assert_eq!((link.stats)().refused, 3);
-    let mut worker = link.connect().await;
-    connected(&mut *worker).await;
-    worker.send(say("hello")).unwrap();
-    assert_eq!(heard(&mut *orchestrator).await.1, "hello");
-    assert_eq!((link.stats)().entered, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gate_that_is_full_says_so_and_a_taken_port_is_named() {
-    let link = Gated::with_connections(1).await;
-    let _orchestrator = link.open().await;
-    let mut inside = TcpStream::connect(link.address).unwrap();
-    inside.write_all(format!("STEPWRIGHT/1 {}\n", link.token_text()).as_bytes()).unwrap();
-    let mut ok = [0; 3];
-    inside.read_exact(&mut ok).unwrap();
-    assert_eq!(&ok, b"OK ");
-    assert_eq!(knock(&link, b""), "NO the gate has no place for another connection\n");
-    assert_eq!(((link.stats)().entered, (link.stats)().refused), (1, 1));
-    // Its place is free again once it has left.
-    drop(inside);
-    let mut worker = link.connect().await;
-    connected(&mut *worker).await;
-    let options = GateOptions { listen: link.address, ..link.gate_options() };
-    let error = Gate::bind(options).await.err().unwrap();
-    assert!(matches!(error, GateError::InUse { .. }));
-    assert_eq!(
-        error.to_string(),
-        format!(
-            "{} is in use by another process; stop it, or choose another port for the gate",
-            link.address
-        )
-    );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_with_another_token_never_gets_in() {
-    let link = Gated::new().await;
-    let _orchestrator = link.open().await;
-    let other = Token::read_or_create(&link.inner.path().with_file_name("other")).unwrap();
-    let mut worker = link.tunnel(&other);
-    let refused = async {
-        while (link.stats)().refused < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        event = worker.recv() => panic!("{event:?} without the token"),
-        // It tries again, as the token's file could be put right.
-        done = tokio::time::timeout(Duration::from_secs(10), refused) => done.unwrap(),
-    }
-    assert_eq!((link.stats)().entered, 0);
-    worker.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gate_cuts_a_frame_that_is_too_large() {
-    let link = Gated::new().await;
-    let _orchestrator = link.open().await;
-    let mut greeting = vec![0_u8; 64];
-    greeting[0] = 0xff;
-    greeting[9] = 0x7f;
-    greeting[10] = 3;
-    greeting[12..16].copy_from_slice(b"NULL");
-    let mut bytes = format!("STEPWRIGHT/1 {}\n", link.token_text()).into_bytes();
-    bytes.extend_from_slice(&greeting);
-    // A frame of almost 2^63 bytes is announced.
-    bytes.extend_from_slice(&[2, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut stream = TcpStream::connect(link.address).unwrap();
-        stream.write_all(&bytes).unwrap();
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        (answer, (link.stats)().cut)
-    });
-    let (answer, cut) = answer.await.unwrap();
-    assert!(answer.starts_with(b"OK orchestrator\n"), "{answer:?}");
-    assert_eq!(cut, 1);
 }

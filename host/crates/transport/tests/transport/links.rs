@@ -1,15 +1,27 @@
 //! The ways in which an orchestrator and its workers can be linked.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use stepwright_transport::gate::{Gate, GateOptions, GateStats, Token, Tunnel, TunnelOptions};
+use stepwright_transport::gate::{
+    Admitted, AllowList, Entries, Gate, GateFiles, GateOptions, GateStats, GateTls, Timeouts, Token, Tunnel,
+    TunnelOptions, TunnelTls,
+};
 use stepwright_transport::local::{self, LocalHub, LocalOrchestratorPort};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
 use stepwright_transport::zmq::{self, BindOptions, ConnectOptions};
+use stepwright_workflow::TokenId;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::certificates::Authority;
 
 pub(crate) const MESSAGE_BYTES_MAX: usize = 1 << 20;
 
@@ -45,7 +57,7 @@ impl Link for Local {
 }
 
 pub(crate) struct Zmq {
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Zmq {
@@ -89,63 +101,112 @@ fn connect(path: PathBuf) -> zmq::ZmqWorkerPort {
 /// Through TCP: tunnel, gate, ipc.
 pub(crate) struct Gated {
     pub(crate) inner: Zmq,
-    pub(crate) token: Token,
-    pub(crate) address: std::net::SocketAddr,
+    pub(crate) address: SocketAddr,
     pub(crate) stats: Box<dyn Fn() -> GateStats + Send + Sync>,
+    /// Who may enter. The worker's secret is on it from the start.
+    pub(crate) keeper: watch::Sender<AllowList>,
+    pub(crate) entries: Entries,
+    pub(crate) tls: Option<TunnelTls>,
     tunnels: Mutex<u32>,
     serving: Mutex<JoinSet<()>>,
 }
 
+/// How a gate for tests differs from an ordinary one.
+pub(crate) struct GateSetup {
+    pub(crate) connections_max: usize,
+    pub(crate) timeouts: Timeouts,
+    /// The certificates of a gate, and what is handed to whoever comes to it.
+    pub(crate) tls: Option<(GateFiles, TunnelTls)>,
+    /// Holds their files.
+    pub(crate) inner: Zmq,
+}
+
+impl GateSetup {
+    pub(crate) async fn plain() -> Self {
+        Self { connections_max: 64, timeouts: Timeouts::default(), tls: None, inner: Zmq::new().await }
+    }
+
+    /// With TLS, and certificates for workers too if they must show one.
+    pub(crate) async fn tls(mutual: bool) -> Self {
+        let inner = Zmq::new().await;
+        let authority = Authority::new(inner.folder.path(), "authority");
+        let (certificate, key) = authority.sign("127.0.0.1");
+        let client_ca = mutual.then(|| authority.ca());
+        let identity = mutual.then(|| authority.sign("worker"));
+        let files = GateFiles { certificate, key, client_ca };
+        let tls = Some((files, TunnelTls { ca: authority.ca(), identity }));
+        Self { connections_max: 64, timeouts: Timeouts::default(), tls, inner }
+    }
+}
+
+/// The secret with this number, and what a list says of it.
+pub(crate) fn secret(number: u8) -> Token {
+    Token::from_random(&[number; 32])
+}
+
+/// A list with these secrets on it.
+pub(crate) fn allow(secrets: &[(u8, Option<Instant>)]) -> AllowList {
+    AllowList::new(secrets.iter().map(|(number, until)| {
+        let token = TokenId(i64::from(*number));
+        (secret(*number).hash(), Admitted { token, name: format!("w{number}"), until: *until })
+    }))
+}
+
 impl Gated {
     pub(crate) async fn new() -> Self {
-        Self::with_connections(64).await
+        Self::with(GateSetup::plain().await).await
     }
 
-    pub(crate) async fn with_connections(connections_max: usize) -> Self {
-        let inner = Zmq::new().await;
-        let token = Token::read_or_create(&inner.folder.path().join("token")).unwrap();
-        let gate = Gate::bind(gate_options(&inner, &token, connections_max)).await.unwrap();
-        let (address, stats) = (gate.address().unwrap(), Box::new(gate.stats()));
+    pub(crate) async fn with(setup: GateSetup) -> Self {
+        let GateSetup { connections_max, timeouts, tls, inner } = setup;
+        let (keeper, allowed) = watch::channel(allow(&[(0, None)]));
+        let (files, tls) = tls.unzip();
+        let gate = Gate::bind(GateOptions {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls: files.map(|files| GateTls::load(files).unwrap()),
+            allowed,
+            path: inner.path(),
+            incarnation: "orchestrator".to_owned(),
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            connections_max,
+            timeouts,
+        });
+        let gate = gate.await.unwrap();
+        let (address, stats, entries) = (gate.address().unwrap(), Box::new(gate.stats()), gate.entries());
         let mut serving = JoinSet::new();
         serving.spawn(gate.run(CancellationToken::new()));
-        Self { inner, token, address, stats, tunnels: Mutex::new(0), serving: Mutex::new(serving) }
+        let (tunnels, serving) = (Mutex::new(0), Mutex::new(serving));
+        Self { inner, address, stats, keeper, entries, tls, tunnels, serving }
     }
 
-    pub(crate) fn gate_options(&self) -> GateOptions {
-        gate_options(&self.inner, &self.token, 64)
+    /// A worker with the secret of this number.
+    pub(crate) fn worker(&self, number: u8) -> zmq::ZmqWorkerPort {
+        self.worker_with(number, self.tls.clone())
     }
 
-    pub(crate) fn token_text(&self) -> String {
-        std::fs::read_to_string(self.inner.folder.path().join("token")).unwrap()
-    }
-
-    pub(crate) fn tunnel(&self, token: &Token) -> zmq::ZmqWorkerPort {
-        let number = {
+    /// A worker that trusts, and shows, something of its own.
+    pub(crate) fn worker_with(&self, number: u8, tls: Option<TunnelTls>) -> zmq::ZmqWorkerPort {
+        let folder = self.inner.folder.path();
+        let token_file = folder.join(format!("token-{number}"));
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&token_file);
+        file.unwrap().write_all(secret(number).reveal().as_bytes()).unwrap();
+        let tunnel = {
             let mut tunnels = self.tunnels.lock().unwrap();
             *tunnels += 1;
             *tunnels
         };
-        let path = self.inner.folder.path().join(format!("run/t{number}.sock"));
+        let path = folder.join(format!("run/t{tunnel}.sock"));
         let options = TunnelOptions {
             gate: self.address.to_string(),
-            token: token.clone(),
+            token_file,
+            tls,
             path: path.clone(),
             message_bytes_max: MESSAGE_BYTES_MAX,
+            timeouts: Timeouts::default(),
         };
         let tunnel = Tunnel::bind(options).unwrap();
         self.serving.lock().unwrap().spawn(tunnel.run(CancellationToken::new()));
         connect(path)
-    }
-}
-
-fn gate_options(inner: &Zmq, token: &Token, connections_max: usize) -> GateOptions {
-    GateOptions {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        token: token.clone(),
-        path: inner.path(),
-        incarnation: "orchestrator".to_owned(),
-        message_bytes_max: MESSAGE_BYTES_MAX,
-        connections_max,
     }
 }
 
@@ -156,6 +217,26 @@ impl Link for Gated {
     }
 
     async fn connect(&self) -> Box<dyn WorkerPort> {
-        Box::new(self.tunnel(&self.token))
+        Box::new(self.worker(0))
+    }
+}
+
+/// The same with TLS and certificates on both sides.
+pub(crate) struct Secured(Gated);
+
+impl Secured {
+    pub(crate) async fn new() -> Self {
+        Self(Gated::with(GateSetup::tls(true).await).await)
+    }
+}
+
+#[async_trait]
+impl Link for Secured {
+    async fn open(&self) -> Box<dyn OrchestratorPort> {
+        self.0.open().await
+    }
+
+    async fn connect(&self) -> Box<dyn WorkerPort> {
+        self.0.connect().await
     }
 }
