@@ -7,6 +7,7 @@
 
 mod adversary;
 mod books;
+mod ledger;
 mod port;
 mod process;
 mod store;

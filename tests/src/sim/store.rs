@@ -39,7 +39,7 @@ pub(super) fn blocking<T>(future: impl Future<Output = T>) -> T {
 
 /// See the module.
 pub(super) struct SimStore {
-    inner: Arc<SqliteStore>,
+    pub(super) inner: Arc<SqliteStore>,
     adversary: Arc<Adversary>,
     /// Whether the adversary may touch what goes through here.
     faulty: bool,
@@ -55,7 +55,7 @@ impl SimStore {
         (store(true), store(false), inner)
     }
 
-    async fn read(&self, what: &'static str) -> Result<()> {
+    pub(super) async fn read(&self, what: &'static str) -> Result<()> {
         if !self.faulty {
             return Ok(());
         }
@@ -467,7 +467,7 @@ impl Round for SimRound {
         blocking(self.statement("batch").await?.batch(id))
     }
 
-    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
+    async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()> {
         blocking(self.statement("close_batches").await?.close_batches(batches, now))
     }
 

@@ -12,8 +12,19 @@ pub(crate) struct BookEntry {
     pub(crate) worker: WorkerId,
     /// What was reported, applied or not; `None` while nothing was.
     pub(crate) steps: BTreeMap<(StepId, u32), Option<Digest>>,
-    /// A completion that waits for outcomes which were asked for again, and since when.
-    pub(crate) waiting: Option<(Vec<Reported>, Timestamp)>,
+    /// A completion that waits for outcomes which were asked for again.
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// A completion that cannot be reconciled yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    /// What it lists.
+    pub(crate) listed: Vec<Reported>,
+    /// When it came first.
+    pub(crate) since: Timestamp,
+    /// How many outcomes were asked for again.
+    pub(crate) asked_again: u32,
 }
 
 #[derive(Debug, Default)]
@@ -39,16 +50,19 @@ impl Book {
         }
     }
 
-    pub(crate) fn wait(&mut self, batch: BatchId, listed: Vec<Reported>, since: Timestamp) {
+    pub(crate) fn wait(&mut self, batch: BatchId, mut waiting: Waiting) {
         if let Some(entry) = self.0.get_mut(&batch) {
-            let since = entry.waiting.as_ref().map_or(since, |(_, earlier)| *earlier);
-            entry.waiting = Some((listed, since));
+            if let Some(earlier) = &entry.waiting {
+                waiting.since = earlier.since;
+                waiting.asked_again = waiting.asked_again.max(earlier.asked_again);
+            }
+            entry.waiting = Some(waiting);
         }
     }
 
     /// Attempts that were asked for again and did not come by `latest`.
     pub(crate) fn overdue(&self, latest: Timestamp) -> Vec<AttemptKey> {
-        let late = |entry: &&BookEntry| entry.waiting.as_ref().is_some_and(|(_, since)| *since <= latest);
+        let late = |entry: &&BookEntry| entry.waiting.as_ref().is_some_and(|waiting| waiting.since <= latest);
         let mut overdue = Vec::new();
         for (batch, entry) in self.0.iter().filter(|(_, entry)| late(entry)) {
             let missing = entry.steps.iter().filter(|(_, digest)| digest.is_none());

@@ -267,9 +267,22 @@ impl Desk {
     /// Ends the task as such, notes the deed, and commits.
     async fn close(mut self, to: TaskState, deed: &Deed, verb: &str) -> Result<(), OperatorError> {
         self.tx.settle(&[(self.task, self.state, to)], self.now).await?;
-        let note = deed.note(self.task, None, verb);
-        self.tx.note(&[note], self.now).await?;
+        let mut notes = vec![deed.note(self.task, None, verb)];
+        notes.extend(self.steps.iter().filter(|row| row.standing.state.is_leased()).map(revoked));
+        self.tx.note(&notes, self.now).await?;
         self.tx.commit().await?;
         Ok(())
+    }
+}
+
+/// An attempt under way, of which nothing will be applied any more.
+fn revoked(row: &StepRow) -> NewNote {
+    NewNote {
+        step: Some(row.step),
+        task: Some(row.step.task()),
+        batch: row.batch,
+        attempt: Some(row.attempt),
+        kind: NoteKind::LeaseLost,
+        detail: "the lease was revoked with the task, and the worker is told to stop".to_owned(),
     }
 }

@@ -14,8 +14,9 @@ moved AS (
 ),
 lines AS (
     INSERT INTO attempts (step_id, attempt, batch_id, status, failure, digest, started_at, recorded_at, execution_us, cpu_us,
-                          memory_bytes_peak, log)
-    SELECT step_id, attempt, batch_id, status, failure, digest, started_at, $16, execution_us, cpu_us, memory_bytes_peak, log
+                          memory_bytes_peak, log, led_to, retry_at)
+    SELECT step_id, attempt, batch_id, status, failure, digest, started_at, $16, execution_us, cpu_us, memory_bytes_peak, log,
+           state, ready_at
     FROM moved
 ),
 queued AS (

@@ -2,8 +2,8 @@ WITH j AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS j (step_id, attempt, batch_id)
 ),
 made AS (
-    INSERT INTO batches (id, worker_id, created_at, steps)
-    SELECT n.id, n.worker_id, $8, n.steps
+    INSERT INTO batches (id, worker_id, orchestrator, created_at, steps)
+    SELECT n.id, n.worker_id, w.orchestrator, $8, n.steps
     FROM unnest($4::bigint[], $5::bigint[], $6::text[]) AS n (id, worker_id, steps)
     JOIN workers AS w ON w.id = n.worker_id AND w.state = 'joined' AND w.orchestrator = $9
     RETURNING id

@@ -10,7 +10,9 @@
 mod catalog;
 mod encode;
 mod error;
+mod ledger;
 mod reads;
+mod retention;
 mod round;
 mod schema;
 mod store;

@@ -1,6 +1,6 @@
 -- These always run together, and each call of the engine costs more than the statements do. Parameters in order of mention.
-INSERT INTO batches (id, worker_id, created_at, steps)
-SELECT j.value ->> 0, w.id, ?, j.value -> 2
+INSERT INTO batches (id, worker_id, orchestrator, created_at, steps)
+SELECT j.value ->> 0, w.id, w.orchestrator, ?, j.value -> 2
 FROM json_each(?) AS j
 JOIN workers AS w ON w.id = j.value ->> 1 AND w.state = 'joined' AND w.orchestrator = ?;
 UPDATE tasks

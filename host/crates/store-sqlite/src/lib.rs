@@ -8,8 +8,10 @@
 mod catalog;
 mod encode;
 mod error;
+mod ledger;
 mod lock;
 mod reads;
+mod retention;
 mod round;
 mod schema;
 mod store;

@@ -8,9 +8,9 @@ use sqlx::{Sqlite, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
-    AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
-    NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow,
-    StoreError, TaskInput, WorkerState,
+    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote,
+    NewTask, NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange,
+    StepRow, StoreError, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
@@ -277,9 +277,12 @@ impl Round for SqliteRound {
             .transpose()
     }
 
-    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
+    async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()> {
         if !batches.is_empty() {
-            let rows = encode::array(batches.iter().map(|(batch, end)| (batch, end.as_str())))?;
+            let rows =
+                encode::array(batches.iter().map(|closed| {
+                    (closed.batch, closed.end.as_str(), closed.completed_at, closed.asked_again)
+                }))?;
             run!(self, "close batches", execute, "queries/close_batches.sql", rows, now.0);
         }
         Ok(())

@@ -65,6 +65,9 @@ impl Counters {
 pub struct SqliteStore {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
+    /// A connection that removes, where it can be another one than the writer. It checks no foreign keys: for want of an index,
+    /// which every lease would have to pay for, that would read whole tables for each batch. The statements look for themselves.
+    pub(crate) remover: Option<SqlitePool>,
     pub(crate) counters: Arc<Counters>,
     /// The last batch that was made through this store; 0 while that is not known.
     pub(crate) last_batch: Arc<AtomicI64>,
@@ -110,6 +113,7 @@ impl SqliteStore {
         let store = Self {
             writer: pool.clone(),
             readers: pool,
+            remover: None,
             counters: Arc::default(),
             last_batch: Arc::default(),
         };
@@ -129,8 +133,9 @@ impl SqliteStore {
         let writer = pool().max_connections(1).connect_with(options.clone()).await;
         let writer = writer.map_err(|error| unavailable(path, describe(&error)))?;
         // Readers open when they are first needed; a short-lived command often needs none.
-        let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options);
-        Ok(Self { writer, readers, counters: Arc::default(), last_batch: Arc::default() })
+        let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options.clone());
+        let remover = Some(pool().max_connections(1).connect_lazy_with(options.foreign_keys(false)));
+        Ok(Self { writer, readers, remover, counters: Arc::default(), last_batch: Arc::default() })
     }
 
     /// Which migrations the database has.
@@ -336,6 +341,9 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        if let Some(remover) = &self.remover {
+            remover.close().await;
+        }
         self.writer.close().await;
     }
 }

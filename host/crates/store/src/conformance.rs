@@ -9,8 +9,10 @@
 pub mod catalog;
 pub mod claims;
 pub mod graph;
+pub mod ledger;
 pub mod outcomes;
 pub mod pauses;
+pub mod retention;
 pub mod tasks;
 pub mod tokens;
 pub mod workers;
@@ -20,13 +22,13 @@ use std::sync::Arc;
 use stepwright_workflow::retry::RetryPolicy;
 use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::{
-    AttemptKey, Digest, Failure, FailureClass, Outcome, Payload, Plan, PlanId, StepId, TaskId, Timestamp,
-    WorkerId,
+    AttemptKey, BatchId, Digest, Failure, FailureClass, Outcome, Payload, Plan, PlanId, StepId, TaskId,
+    Timestamp, WorkerId,
 };
 
 use crate::{
-    AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, NewBatch, NewTask, NewWorker, StepRecord,
-    Store, TaskRecord,
+    AttemptLine, AttemptStatus, BatchEnd, ClosedBatch, CompletedAttempt, EndedAttempt, NewBatch, NewTask,
+    NewWorker, StepRecord, Store, TaskRecord,
 };
 
 /// Makes a test of every case: `conformance!(crate::open)`. Needs `tokio` with its test macro where it is used.
@@ -108,6 +110,20 @@ macro_rules! conformance {
                 a_rotated_token_and_the_new_one_are_valid_together,
                 a_revoked_token_is_not_valid_any_more,
                 the_use_of_a_token_is_noted;
+            ledger:
+                a_batch_keeps_who_made_it_who_got_it_and_how_it_ended,
+                batches_are_listed_by_filter_and_page,
+                a_batch_is_read_with_its_attempts_and_notes,
+                a_tasks_batches_are_found_by_steps_attempts_and_notes,
+                discrepancies_are_counted;
+            retention:
+                only_settled_tasks_of_the_states_named_are_due,
+                a_removed_task_leaves_nothing_behind,
+                looks_are_bounded_and_go_on_where_they_stopped,
+                a_batch_goes_once_none_of_its_tasks_is_there,
+                notes_about_nothing_go_by_age,
+                workers_go_once_nothing_refers_to_them,
+                tables_are_measured;
         }
     };
     (@tests $open:path; $($module:ident: $($case:ident),+;)+) => {
@@ -267,6 +283,11 @@ fn failed(key: AttemptKey, to: StepStanding, ready_at: Option<Timestamp>) -> End
     let digest = Outcome::Failed { error: failure.clone() }.digest();
     let line = AttemptLine { digest: Some(digest), ..AttemptLine::default() };
     EndedAttempt { key, to, ready_at, status: AttemptStatus::Failed, failure, line }
+}
+
+/// A batch that ends without a completion.
+fn closed(batch: BatchId, end: BatchEnd) -> ClosedBatch {
+    ClosedBatch::without_completion(batch, end)
 }
 
 fn standing(state: StepState, failures: u32, losses: u32) -> StepStanding {

@@ -6,7 +6,9 @@
 pub mod column;
 pub mod conformance;
 mod error;
+pub mod ledger;
 pub mod record;
+pub mod retention;
 pub mod row;
 pub mod schema;
 pub mod token;
@@ -21,7 +23,9 @@ use stepwright_workflow::{
 };
 
 pub use error::StoreError;
+pub use ledger::*;
 pub use record::*;
+pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Removed, Retention, TableSize};
 pub use token::*;
 pub use view::*;
 
@@ -30,7 +34,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A database of tasks. Cheap to share; every method may be called from any task at any time.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Ledger + Retention + Send + Sync + 'static {
     /// Opens a write transaction. Nothing that it does is seen by others before [`Round::commit`] has returned; dropping it
     /// undoes everything. Waits for other writers, and fails with [`StoreError::Busy`] when that takes too long.
     async fn round(&self) -> Result<Box<dyn Round>>;
@@ -203,7 +207,7 @@ pub trait Round: Send {
     /// One batch, open or closed; `None` if there never was one.
     async fn batch(&mut self, id: BatchId) -> Result<Option<OpenBatch>>;
     /// Closes batches that are open.
-    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()>;
+    async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()>;
     /// Writes lines of the ledger that are no attempts: late and duplicate outcomes, discrepancies, operators' deeds.
     async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()>;
     /// Leased attempts of cancelled steps that were not told to stop yet, of these workers; each is returned once.

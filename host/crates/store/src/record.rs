@@ -258,6 +258,55 @@ pub struct OpenBatch {
     pub end: Option<BatchEnd>,
 }
 
+/// A batch to close.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClosedBatch {
+    /// The batch.
+    pub batch: BatchId,
+    /// How it ended.
+    pub end: BatchEnd,
+    /// When its completion came first; `None` if none did.
+    pub completed_at: Option<Timestamp>,
+    /// Outcomes that its completion listed and that had to be asked for again.
+    pub asked_again: u32,
+}
+
+impl ClosedBatch {
+    /// A batch that ends without a completion.
+    pub fn without_completion(batch: BatchId, end: BatchEnd) -> Self {
+        Self { batch, end, completed_at: None, asked_again: 0 }
+    }
+}
+
+/// Where a batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchState {
+    /// Its completion was not reconciled yet.
+    Open,
+    /// The completion said what had been applied.
+    Reconciled,
+    /// The completion differed; the notes say how.
+    Discrepancy,
+    /// Its worker vanished, or forgot it.
+    Lost,
+}
+
+impl BatchState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Open, Self::Reconciled, Self::Discrepancy, Self::Lost];
+
+    /// The state's one spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Reconciled => "reconciled",
+            Self::Discrepancy => "discrepancy",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// How a batch ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -457,6 +506,7 @@ macro_rules! words {
 words! {
     AttemptStatus { Completed, Failed, Lost }
     BatchEnd { Reconciled, Discrepancy, Lost }
+    BatchState { Open, Reconciled, Discrepancy, Lost }
     NoteKind { Late, Duplicate, Discrepancy, LeaseLost, Operator, Repaired }
     WorkerState { Joined, Left, Lost }
 }

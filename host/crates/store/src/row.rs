@@ -1,6 +1,10 @@
 //! The rows that engines read, all numbers as they come, and what they say. Both engines select the same columns, so that a
 //! row means the same whichever of them it came from.
 
+mod ledger;
+
+pub use ledger::*;
+
 use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::{
@@ -146,6 +150,8 @@ pub struct AttemptRow {
     pub cpu_us: i64,
     pub memory_bytes_peak: i64,
     pub log: Option<String>,
+    pub led_to: Option<String>,
+    pub retry_at: Option<i64>,
 }
 
 impl AttemptRow {
@@ -172,6 +178,8 @@ impl AttemptRow {
             cpu_us: number("attempts.cpu_us", self.cpu_us)?,
             memory_bytes_peak: number("attempts.memory_bytes_peak", self.memory_bytes_peak)?,
             log: self.log.map(|text| payload("attempts.log", text)).transpose()?,
+            led_to: self.led_to.as_deref().map(|state| parsed("attempts.led_to", state)).transpose()?,
+            retry_at: self.retry_at.map(Timestamp),
         })
     }
 }

@@ -189,6 +189,10 @@ pub struct AttemptRecord {
     pub memory_bytes_peak: u64,
     /// The last lines of its log, as JSON.
     pub log: Option<Payload>,
+    /// What a failed or lost attempt made of its step; `None` for lines of before that was kept.
+    pub led_to: Option<StepState>,
+    /// When the step was to be tried again, if it had to wait.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// Attempts of one step of one plan.

@@ -115,6 +115,8 @@ mod tests {
             execution_us: 30_000_000,
             cpu_us: 900,
             memory_bytes_peak: 1_179_648,
+            led_to: None,
+            retry_at: None,
             log: Some(
                 Payload::parse(r#"[{"level":"warn","message":"slow\u001b[2J","fields":[["gateway","a"]]}]"#)
                     .unwrap(),

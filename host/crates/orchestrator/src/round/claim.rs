@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepwright_store::{AttemptLine, AttemptStatus, BatchEnd, NewBatch, ReadyStep, StoreError, TaskInput};
+use stepwright_store::{
+    AttemptLine, AttemptStatus, BatchEnd, ClosedBatch, NewBatch, ReadyStep, StoreError, TaskInput,
+};
 use stepwright_transport::wire::{Batch, StepTask};
 use stepwright_workflow::batch::{Candidate, Packed, pack};
 use stepwright_workflow::step::StepEvent;
@@ -179,7 +181,8 @@ impl Work<'_> {
             );
         }
         self.tx.end(&ended, self.now).await?;
-        self.closed.extend(ids.into_iter().map(|id| (id, BatchEnd::Reconciled)));
+        let closed = |id| ClosedBatch::without_completion(id, BatchEnd::Reconciled);
+        self.closed.extend(ids.into_iter().map(closed));
         // The tasks may have settled by this; a second pass is rare and cheap.
         self.settle_tasks().await
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stepwright_store::{BatchEnd, NewNote, NoteKind, StoreError};
+use stepwright_store::{BatchEnd, ClosedBatch, NewNote, NoteKind, StoreError};
 use stepwright_transport::wire::BatchCompletion;
 use stepwright_workflow::reconcile::{Reconciled, Reported, reconcile};
 use stepwright_workflow::{AttemptKey, BatchId, Digest, StepId, WorkerId};
@@ -21,8 +21,8 @@ impl Work<'_> {
         for (key, _) in &self.reported {
             let waiting =
                 self.book.get(key.batch).and_then(|entry| Some((entry.worker, entry.waiting.as_ref()?)));
-            if let Some((worker, (listed, _))) = waiting {
-                lists.entry(key.batch).or_insert_with(|| (worker, listed.clone()));
+            if let Some((worker, waiting)) = waiting {
+                lists.entry(key.batch).or_insert_with(|| (worker, waiting.listed.clone()));
             }
         }
         for (worker, completion) in came {
@@ -52,14 +52,9 @@ impl Work<'_> {
         now: BTreeMap<(StepId, u32), Digest>,
     ) -> Result<(), StoreError> {
         let Some(mut entry) = self.held(batch).await? else {
-            // Closed as lost, or never made: the worker may forget it.
-            self.note_batch(
-                batch,
-                NoteKind::Late,
-                "a completion came for a batch that is not open".to_owned(),
-            );
+            // Closed, or never made: the worker may forget it.
             self.out.reconciled.push((worker, batch));
-            return Ok(());
+            return self.note_closed(batch).await;
         };
         for (key, digest) in now {
             if let Some(reported) = entry.steps.get_mut(&key) {
@@ -67,27 +62,47 @@ impl Work<'_> {
             }
         }
         let result = reconcile(&entry.steps, &listed);
+        let waiting = entry.waiting.take();
         if !result.missing.is_empty() {
             let key = |(step, attempt)| AttemptKey { step, attempt, batch };
             self.out.resend.extend(result.missing.iter().map(|missing| (worker, key(*missing))));
             if self.book.get(batch).is_none() {
                 self.opened.push((batch, entry));
             }
-            self.waiting.push((batch, listed));
+            let missing = u32::try_from(result.missing.len()).unwrap_or(u32::MAX);
+            self.waiting.push((batch, listed, missing));
             return Ok(());
         }
-        self.close(batch, worker, &result).await
+        let (came, asked_again) =
+            waiting.map_or((self.now, 0), |waiting| (waiting.since, waiting.asked_again));
+        let end = self.differences(batch, &result).await?;
+        self.closed.push(ClosedBatch { batch, end, completed_at: Some(came), asked_again });
+        self.out.reconciled.push((worker, batch));
+        Ok(())
     }
 
-    async fn close(
-        &mut self,
-        batch: BatchId,
-        worker: WorkerId,
-        result: &Reconciled,
-    ) -> Result<(), StoreError> {
+    /// A completion for a batch that is not open.
+    async fn note_closed(&mut self, batch: BatchId) -> Result<(), StoreError> {
+        let (kind, detail) = match self.tx.batch(batch).await?.and_then(|closed| closed.end) {
+            Some(BatchEnd::Lost) => {
+                (NoteKind::Late, "the completion came after the batch had been given up as lost")
+            }
+            Some(_) => (NoteKind::Duplicate, "the completion came again"),
+            None => (NoteKind::Late, "a completion came for a batch that never was"),
+        };
+        self.note_batch(batch, kind, detail.to_owned());
+        Ok(())
+    }
+
+    /// Notes and counts what a completion says differently. Whatever was recorded stands; attempts that it does not list are lost.
+    async fn differences(&mut self, batch: BatchId, result: &Reconciled) -> Result<BatchEnd, StoreError> {
         let key = |(step, attempt): (StepId, u32)| AttemptKey { step, attempt, batch };
         let unlisted: Vec<AttemptKey> = result.unlisted.iter().map(|pair| key(*pair)).collect();
         self.lose(&unlisted, "its worker ended the batch without it").await?;
+        for key in unlisted {
+            let detail = "the completion does not list the attempt";
+            self.notes.push(note(key, NoteKind::Discrepancy, detail.to_owned()));
+        }
         for pair in &result.different {
             let detail = "the completion lists another outcome than the one that was recorded, which stands";
             self.notes.push(note(key(*pair), NoteKind::Discrepancy, detail.to_owned()));
@@ -99,10 +114,7 @@ impl Work<'_> {
         }
         let discrepancies = result.different.len() + result.foreign.len() + result.unlisted.len();
         self.out.counts.discrepancies += discrepancies;
-        self.closed
-            .push((batch, if discrepancies == 0 { BatchEnd::Reconciled } else { BatchEnd::Discrepancy }));
-        self.out.reconciled.push((worker, batch));
-        Ok(())
+        Ok(if discrepancies == 0 { BatchEnd::Reconciled } else { BatchEnd::Discrepancy })
     }
 
     /// The open batch, from the book or, after a restart, from the ledger.
@@ -126,7 +138,7 @@ impl Work<'_> {
         Ok(Some(BookEntry { worker: open.worker, steps, waiting: None }))
     }
 
-    fn note_batch(&mut self, batch: BatchId, kind: NoteKind, detail: String) {
+    pub(super) fn note_batch(&mut self, batch: BatchId, kind: NoteKind, detail: String) {
         self.notes.push(NewNote { step: None, task: None, batch: Some(batch), attempt: None, kind, detail });
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stepwright_store::{
-    BatchEnd, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, TaskInput, WorkerState,
+    ClosedBatch, Created, NewNote, NewTask, Round, RunningAttempt, Store, StoreError, TaskInput, WorkerState,
 };
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Batch, BatchCompletion, Hello, StepOutcome};
@@ -26,7 +26,7 @@ use stepwright_workflow::reconcile::Reported;
 use stepwright_workflow::task::{TaskState, settle};
 use stepwright_workflow::{AttemptKey, BatchId, Clock, Digest, StepId, TaskId, Timestamp, WorkerId};
 
-use crate::book::{Book, BookEntry};
+use crate::book::{Book, BookEntry, Waiting};
 use crate::options::{OrchestratorOptions, Random};
 use crate::plans::Plans;
 
@@ -201,9 +201,9 @@ struct Work<'a> {
     /// Steps became claimable in this round.
     ready: bool,
     reported: Vec<(AttemptKey, Digest)>,
-    waiting: Vec<(BatchId, Vec<Reported>)>,
+    waiting: Vec<(BatchId, Vec<Reported>, u32)>,
     opened: Vec<(BatchId, BookEntry)>,
-    closed: Vec<(BatchId, BatchEnd)>,
+    closed: Vec<ClosedBatch>,
     notes: Vec<NewNote>,
     suspects: &'a BTreeSet<Digest>,
     /// Workers whose lease ended, and the batches that they held.
@@ -252,11 +252,11 @@ impl Runner {
         for (key, digest) in reported {
             self.book.report(key, digest);
         }
-        for (batch, listed) in waiting {
-            self.book.wait(batch, listed, now);
+        for (batch, listed, asked_again) in waiting {
+            self.book.wait(batch, Waiting { listed, since: now, asked_again });
         }
-        for (batch, _) in closed {
-            self.book.close(batch);
+        for closed in closed {
+            self.book.close(closed.batch);
         }
         Ok(out)
     }

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use stepwright_store::{
-    AttemptLine, AttemptStatus, CompletedAttempt, EndedAttempt, LeasedStep, NewNote, NoteKind, StoreError,
+    AttemptLine, AttemptStatus, BatchEnd, ClosedBatch, CompletedAttempt, EndedAttempt, LeasedStep, NewNote,
+    NoteKind, OpenBatch, StoreError,
 };
 use stepwright_transport::wire::StepOutcome;
 use stepwright_workflow::step::{self, StepEvent, StepState};
@@ -149,7 +150,8 @@ impl Work<'_> {
         let mut lost = input.overdue.clone();
         for batch in &input.lost {
             if let Some(open) = self.tx.batch(*batch).await?.filter(|open| open.end.is_none()) {
-                self.lose_batch(open, &mut lost);
+                let why = "its worker no longer holds it, or held it beyond every deadline";
+                self.lose_batch(open, why, &mut lost);
             }
         }
         for worker in self.out.gone.clone() {
@@ -157,16 +159,17 @@ impl Work<'_> {
                 if self.vanished.contains(&worker) {
                     self.vanished_batches.insert(open.batch);
                 }
-                self.lose_batch(open, &mut lost);
+                self.lose_batch(open, "its worker left, or its lease ended", &mut lost);
             }
         }
         self.lose(&lost, "its worker no longer holds it").await
     }
 
-    pub(super) fn lose_batch(&mut self, open: stepwright_store::OpenBatch, lost: &mut Vec<AttemptKey>) {
+    pub(super) fn lose_batch(&mut self, open: OpenBatch, why: &str, lost: &mut Vec<AttemptKey>) {
         let batch = open.batch;
+        self.note_batch(batch, NoteKind::LeaseLost, format!("the batch was lost: {why}"));
         lost.extend(open.steps.into_iter().map(|(step, attempt)| AttemptKey { step, attempt, batch }));
-        self.closed.push((batch, stepwright_store::BatchEnd::Lost));
+        self.closed.push(ClosedBatch::without_completion(batch, BatchEnd::Lost));
         self.out.lost.push(batch);
     }
 

@@ -74,7 +74,7 @@ impl Work<'_> {
             let promised = hello.held.contains(&open.batch)
                 || hello.unacknowledged.iter().any(|key| key.batch == open.batch);
             if !promised {
-                self.lose_batch(open, &mut forgotten);
+                self.lose_batch(open, "its worker came back without it", &mut forgotten);
                 continue;
             }
             if let Some(entry) = self.held(open.batch).await? {

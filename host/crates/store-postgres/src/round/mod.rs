@@ -7,9 +7,9 @@ use sqlx::{Postgres, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload, text};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
-    AuditedTask, BatchEnd, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote, NewTask,
-    NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange, StepRow,
-    TaskInput, WorkerState,
+    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote,
+    NewTask, NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange,
+    StepRow, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
@@ -306,11 +306,24 @@ impl Round for PostgresRound {
             .transpose()
     }
 
-    async fn close_batches(&mut self, batches: &[(BatchId, BatchEnd)], now: Timestamp) -> Result<()> {
+    async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()> {
         if !batches.is_empty() {
-            let ids: Vec<i64> = batches.iter().map(|(batch, _)| batch.0).collect();
-            let ends: Vec<&str> = batches.iter().map(|(_, end)| end.as_str()).collect();
-            run!(self, "close batches", execute, "queries/close_batches.sql", &ids, &ends as &[&str], now.0);
+            let ids: Vec<i64> = batches.iter().map(|closed| closed.batch.0).collect();
+            let ends: Vec<&str> = batches.iter().map(|closed| closed.end.as_str()).collect();
+            let completed: Vec<Option<i64>> =
+                batches.iter().map(|closed| closed.completed_at.map(|at| at.0)).collect();
+            let asked_again: Vec<i64> = batches.iter().map(|closed| i64::from(closed.asked_again)).collect();
+            run!(
+                self,
+                "close batches",
+                execute,
+                "queries/close_batches.sql",
+                &ids,
+                &ends as &[&str],
+                &completed as &[Option<i64>],
+                &asked_again,
+                now.0
+            );
         }
         Ok(())
     }

@@ -39,9 +39,8 @@ impl PostgresRound {
                 return Ok(Created { task: *task, existing: place != *first });
             }
             let task = known.get(first).copied();
-            let task = task.ok_or_else(|| {
-                StoreError::Inconsistent(format!("task {place} of a request was neither created nor found"))
-            })?;
+            // Its key was taken, and the task that had it was removed before it could be read: the next try creates it.
+            let task = task.ok_or(StoreError::Busy { waited_ms: 0 })?;
             Ok(Created { task, existing: true })
         });
         created.collect()

@@ -10,11 +10,13 @@ use crate::server;
 /// Read by people, or once in a while; they may read as much as they like.
 const COLD: &[&str] = &[
     "attempts",
+    "batches",
     "plugins",
     "plugin_digest",
     "plugin_insert",
     "plan_insert",
     "step_statistics",
+    "table_sizes",
     "task_counts",
     "tasks",
     "template",
@@ -35,7 +37,7 @@ const COLD: &[&str] = &[
 const SMALL: &[&str] = &["pauses", "ready", "stops", "suspects", "workers"];
 /// What the other engine does in other statements.
 const OURS_ALONE: &[&str] = &["batch_ids", "lock", "pauses_kept", "requeue"];
-const THEIRS_ALONE: &[&str] = &["last_id", "told_to_stop"];
+const THEIRS_ALONE: &[&str] = &["last_id", "prune_batch_notes", "told_to_stop"];
 
 fn statements(engine: &str) -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../store-{engine}/queries"));

@@ -10,10 +10,12 @@ macro_rules! hot {
     };
 }
 
-/// Every statement of a round and of the pump's ticks.
+/// Every statement of a round, of the pump's ticks and of the pruner; and what reads a task's or a batch's ledger.
 const HOT: &[(&str, &str)] = hot![
     "audit",
     "batch",
+    "batch_notes",
+    "batch_steps",
     "change_steps",
     "claimable",
     "close_batches",
@@ -52,6 +54,19 @@ const HOT: &[(&str, &str)] = hot![
     "wake",
     "workers_expired",
     "batches_of",
+    "batches_of_task",
+    "discrepancies",
+    "expired_batches",
+    "expired_notes",
+    "expired_tasks",
+    "prune_attempts",
+    "prune_batch_notes",
+    "prune_batches",
+    "prune_choose",
+    "prune_note_ids",
+    "prune_notes",
+    "prune_steps",
+    "prune_tasks",
     "workers_adopt",
     "workers_leave",
     "workers_renew",
@@ -68,6 +83,7 @@ const PARTIAL: [&str; 7] = [
     "workers_joined",
     "batches_open",
     "tasks_unfinished",
+    "notes_discrepancy",
 ];
 
 /// Tables of what people paused and of what may be killing workers: a few lines at most.

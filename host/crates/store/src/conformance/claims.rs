@@ -4,7 +4,9 @@ use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{AttemptKey, BatchId, StepId, TaskId, WorkerId};
 
-use super::{DIAMOND, NOW, SINGLE, World, at, committed, completed, failed, payload, standing, worker};
+use super::{
+    DIAMOND, NOW, SINGLE, World, at, closed, committed, completed, failed, payload, standing, worker,
+};
 use crate::{
     BatchEnd, NewBatch, NewNote, NewTask, NoteKind, NoteRecord, OpenBatch, Round, RunningAttempt, StepChange,
     Store, StoreError, WorkerState,
@@ -146,12 +148,15 @@ pub async fn batches_are_open_until_they_are_closed(store: &dyn Store) {
     assert_eq!(committed!(store, batch(BatchId(9_999))), None);
     committed!(
         store,
-        close_batches(&[(BatchId(9_999), BatchEnd::Lost), (open.batch, BatchEnd::Discrepancy)], at(1))
+        close_batches(
+            &[closed(BatchId(9_999), BatchEnd::Lost), closed(open.batch, BatchEnd::Discrepancy)],
+            at(1)
+        )
     );
-    committed!(store, close_batches(&[(open.batch, BatchEnd::Lost)], at(2)));
+    committed!(store, close_batches(&[closed(open.batch, BatchEnd::Lost)], at(2)));
     assert_eq!(committed!(store, open_batches(world.worker)), []);
-    let closed = OpenBatch { end: Some(BatchEnd::Discrepancy), ..open };
-    assert_eq!(committed!(store, batch(closed.batch)), Some(closed));
+    let ended = OpenBatch { end: Some(BatchEnd::Discrepancy), ..open };
+    assert_eq!(committed!(store, batch(ended.batch)), Some(ended));
 }
 
 /// Not every engine can keep the character zero in a text for people; one that cannot shows that there was something.
@@ -243,7 +248,10 @@ async fn everything(round: &mut dyn Round, world: &World<'_>, items: usize) {
     assert_eq!(round.inputs(&tasks).await.unwrap().len(), items);
     assert_eq!(round.outputs(&steps).await.unwrap().len(), items);
     round
-        .close_batches(&batches.iter().map(|batch| (*batch, BatchEnd::Reconciled)).collect::<Vec<_>>(), NOW)
+        .close_batches(
+            &batches.iter().map(|batch| closed(*batch, BatchEnd::Reconciled)).collect::<Vec<_>>(),
+            NOW,
+        )
         .await
         .unwrap();
     let note = |task: &TaskId| NewNote {

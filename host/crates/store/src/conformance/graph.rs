@@ -5,7 +5,7 @@ use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::{StepCounts, TaskState};
 use stepwright_workflow::{StepId, TaskId};
 
-use super::{DIAMOND, NOW, SINGLE, World, at, committed, completed, failed, payload, standing};
+use super::{DIAMOND, NOW, SINGLE, World, at, closed, committed, completed, failed, payload, standing};
 use crate::{BatchEnd, StepChange, Store};
 
 fn change(step: StepId, from: StepState, to: StepState) -> StepChange {
@@ -202,7 +202,7 @@ pub async fn an_audit_sees_unfinished_tasks_with_all_their_steps(store: &dyn Sto
     assert_eq!(store.audit(tasks[0], 10).await.unwrap(), seen[1..]);
     assert_eq!(store.audit(TaskId(0), 1).await.unwrap(), seen[..1]);
     // A lease that nobody holds any more, a step that waits for a moment, and one that is ready at once.
-    committed!(store, close_batches(&[(key.batch, BatchEnd::Lost)], NOW));
+    committed!(store, close_batches(&[closed(key.batch, BatchEnd::Lost)], NOW));
     assert!(!committed!(store, audit(tasks[0])).unwrap().steps[0].held);
     committed!(store, end(&[failed(key, standing(StepState::Ready, 1, 0), Some(at(9)))], NOW));
     assert_eq!(

@@ -44,6 +44,8 @@ pub async fn a_completed_attempt_leaves_its_output_and_its_line(store: &dyn Stor
         cpu_us: line.cpu_us,
         memory_bytes_peak: line.memory_bytes_peak,
         log: line.log,
+        led_to: None,
+        retry_at: None,
     };
     assert_eq!(store.attempts(key.step.task()).await.unwrap(), [expected]);
 }

@@ -3,7 +3,7 @@
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::{StepId, WorkerId};
 
-use super::{NOW, SINGLE, World, at, committed, completed, failed, plan, standing, worker};
+use super::{NOW, SINGLE, World, at, closed, committed, completed, failed, plan, standing, worker};
 use crate::{AttemptStatus, Glance, NewBatch, StepStatistics, Store, StoreError, WorkerState};
 
 /// A restarted worker of the same name is another one. Whose lease ends first comes first.
@@ -75,7 +75,7 @@ pub async fn open_batches_are_found_by_worker_and_age(store: &dyn Store) {
     assert_eq!(store.open_batches(&[world.worker], at(-1)).await.unwrap(), []);
     assert_eq!(store.open_batches(&[other], NOW).await.unwrap(), []);
     assert_eq!(store.open_batches(&[], NOW).await.unwrap(), []);
-    committed!(store, close_batches(&[(key.batch, crate::BatchEnd::Reconciled)], NOW));
+    committed!(store, close_batches(&[closed(key.batch, crate::BatchEnd::Reconciled)], NOW));
     assert_eq!(store.open_batches(&[world.worker], NOW).await.unwrap(), []);
 }
 

@@ -1,0 +1,4 @@
+WITH inputs AS (
+    DELETE FROM task_inputs AS i USING unnest($1::bigint[]) AS j (id) WHERE i.task_id = j.id
+)
+DELETE FROM tasks AS t USING unnest($1::bigint[]) AS j (id) WHERE t.id = j.id

@@ -1,0 +1,1 @@
+DELETE FROM batches WHERE ended IS NOT NULL AND id IN (SELECT value FROM json_each(?1))
