@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
 use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
@@ -142,6 +143,14 @@ pub(crate) enum DbCommand {
     Migrate,
     /// Say where the schema stands
     Status,
+    /// Remove finished tasks that are old enough, in small transactions
+    #[command(after_help = "Examples:\n  stepwright db prune --older-than 30d --dry-run\n  \
+        stepwright db prune --older-than 30d --state complete,cancelled --archive /var/backups/stepwright\n\n\
+        Without --older-than the ages of the settings 'retention.*' apply.")]
+    Prune(PruneArguments),
+    /// Say how large the tables are, and how much a prune would remove
+    #[command(after_help = "Examples:\n  stepwright db stats\n  stepwright db stats --older-than 30d --json")]
+    Stats(StatsArguments),
 }
 
 #[derive(Debug, Subcommand)]

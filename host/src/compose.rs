@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
+use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
@@ -23,6 +24,8 @@ use crate::error::CliError;
 pub(crate) struct Orchestration {
     pub(crate) orchestrator: Orchestrator,
     pub(crate) handle: OrchestratorHandle,
+    /// Removes what is old, beside the orchestrator.
+    pub(crate) pruner: Pruner,
     pub(crate) store: Arc<dyn Store>,
     /// Held until the end.
     pub(crate) lock: OrchestratorLock,
@@ -40,7 +43,8 @@ pub(crate) async fn orchestration(
     let options = context.config.orchestrator(incarnation);
     let (orchestrator, handle) =
         Orchestrator::new(options, Arc::clone(&store), port().await?, context.clock.clone(), random());
-    Ok(Orchestration { orchestrator, handle, store, lock })
+    let pruner = Pruner::new(context.config.pruner(), Arc::clone(&store), context.clock.clone(), random());
+    Ok(Orchestration { orchestrator, handle, pruner, store, lock })
 }
 
 /// The orchestrator's socket.

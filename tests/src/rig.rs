@@ -271,7 +271,8 @@ fn check_parents(step: &StepTask, script: &Script) {
     assert_eq!(got, expect, "the parents' outputs of {}", step.name);
 }
 
-fn hello() -> Hello {
+/// What a worker with room for every step says first.
+pub fn hello() -> Hello {
     Hello {
         versions: vec![1],
         name: "driven".to_owned(),
@@ -288,7 +289,8 @@ fn hello() -> Hello {
     }
 }
 
-fn plan(script: &Script) -> Plan {
+/// A script's graph as a plan.
+pub fn plan(script: &Script) -> Plan {
     let step = |(at, parents): (usize, &Vec<u16>)| PlanStep {
         name: format!("s{at}"),
         plugin: "test/driven".to_owned(),
@@ -311,7 +313,8 @@ fn plan(script: &Script) -> Plan {
     }
 }
 
-fn outcome(step: &StepTask, ending: Ending) -> StepOutcome {
+/// What a worker reports of an attempt that ends so.
+pub fn outcome(step: &StepTask, ending: Ending) -> StepOutcome {
     let outcome = match ending {
         Ending::Complete | Ending::Vanish => Outcome::Completed {
             output: Payload::parse(Rig::output(step.step, step.attempt)).expect("valid JSON"),

@@ -1,4 +1,7 @@
-//! `db migrate` and `db status`.
+//! `stepwright db`: the schema, the room that is taken, and what is removed.
+
+mod prune;
+mod stats;
 
 use serde_json::json;
 use stepwright_store::schema::SchemaStatus;
@@ -8,11 +11,16 @@ use crate::context::Context;
 use crate::database::{Opened, missing_file};
 use crate::error::{CliError, Exit};
 
+pub(crate) use prune::PruneArguments;
+pub(crate) use stats::StatsArguments;
+
 /// Runs one of them.
 pub(super) async fn run(command: &DbCommand, context: &Context) -> Result<Exit, CliError> {
     match command {
         DbCommand::Migrate => migrate(context).await,
         DbCommand::Status => status(context).await,
+        DbCommand::Prune(arguments) => prune::run(arguments, context).await,
+        DbCommand::Stats(arguments) => stats::run(arguments, context).await,
     }
 }
 

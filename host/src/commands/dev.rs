@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let stopping = Stopping::listen()?;
     let incarnation = incarnation()?;
     let (port, hub) = local::hub();
-    let Orchestration { orchestrator, handle, store, lock } =
+    let Orchestration { orchestrator, handle, pruner, store, lock } =
         compose::orchestration(context, &incarnation, async || Ok(Box::new(port) as _)).await?;
     let wake = listen(context)?;
     let worker = compose::worker(context, &incarnation, Box::new(hub.connect()))?;
@@ -36,6 +36,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
             handle.wake();
         }
     });
+    serving.spawn(pruner.run(drain.clone()));
     // The worker goes first, so that its last outcomes are taken in.
     let orchestrator_stop = CancellationToken::new();
     let stop = orchestrator_stop.clone();

@@ -1,7 +1,7 @@
 //! What each verb does. Stdout is for data, stderr for everything else.
 
 mod completions;
-mod db;
+pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
 mod orchestrate;

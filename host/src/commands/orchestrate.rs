@@ -19,7 +19,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let stopping = Stopping::listen()?;
     let incarnation = incarnation()?;
     let port = async || compose::orchestrator_port(context, &incarnation).await;
-    let Orchestration { orchestrator, handle, store, lock } =
+    let Orchestration { orchestrator, handle, pruner, store, lock } =
         compose::orchestration(context, &incarnation, port).await?;
     let gate = compose::gate(context, &incarnation, store.clone()).await?;
     let wake = listen(context)?;
@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
             tokens.notify_one();
         }
     });
+    serving.spawn(pruner.run(beside.clone()));
     if let Some(GateParts { gate, admission, .. }) = gate {
         let (keeping, serve) = (admission.run(gate.entries(), tokens_changed), gate.run(beside.clone()));
         // Together: a gate whose list nobody keeps lets nobody stay.

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use stepwright_executor::EngineOptions;
 use stepwright_orchestrator::OrchestratorOptions;
+use stepwright_orchestrator::archive::Archive;
+use stepwright_orchestrator::pruner::PrunerOptions;
 use stepwright_transport::gate::TunnelTls;
 use stepwright_worker::WorkerOptions;
 use stepwright_workflow::batch::BatchLimits;
+use stepwright_workflow::task::TaskState;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
 use super::gate::{Endpoint, GateSettings};
@@ -70,6 +73,7 @@ pub(crate) struct Config {
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
     orchestrator: OrchestratorOptions,
+    pruner: PrunerOptions,
     worker: WorkerOptions,
 }
 
@@ -105,6 +109,7 @@ impl Config {
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
             orchestrator: read.orchestrator(),
+            pruner: read.pruner(),
             worker: read.worker(),
             engine,
             data_dir,
@@ -130,6 +135,11 @@ impl Config {
     /// For an orchestrator that starts now.
     pub(crate) fn orchestrator(&self, incarnation: &str) -> OrchestratorOptions {
         OrchestratorOptions { incarnation: incarnation.to_owned(), ..self.orchestrator.clone() }
+    }
+
+    /// What is removed, and when.
+    pub(crate) fn pruner(&self) -> PrunerOptions {
+        self.pruner.clone()
     }
 
     /// For a worker that starts now.
@@ -223,6 +233,24 @@ impl Reader<'_> {
             audit_ms: self.number("orchestrator.audit"),
             quarantine_losses: u32::try_from(self.number("orchestrator.quarantine_losses"))
                 .unwrap_or(u32::MAX),
+        }
+    }
+
+    fn pruner(&mut self) -> PrunerOptions {
+        let kept = [
+            (TaskState::Complete, self.number("retention.complete")),
+            (TaskState::Cancelled, self.number("retention.cancelled")),
+            (TaskState::ResolvedManually, self.number("retention.resolved_manually")),
+            (TaskState::Error, self.number("retention.error")),
+        ];
+        let archive = self.text("retention.archive_dir");
+        PrunerOptions {
+            // What is not set is kept for ever.
+            keep_ms: kept.into_iter().filter(|(_, kept)| *kept > 0).collect(),
+            archive: (!archive.is_empty()).then(|| Archive::new(archive)),
+            steps_max: self.count("retention.steps_max"),
+            pause_ms: self.number("retention.pause"),
+            interval_ms: self.number("retention.interval"),
         }
     }
 

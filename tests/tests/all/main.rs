@@ -16,5 +16,6 @@ mod gate;
 mod model;
 mod pauses;
 mod recovery;
+mod retention;
 mod script;
 mod simulation;

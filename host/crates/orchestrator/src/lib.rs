@@ -11,6 +11,7 @@
 //! The pump owns the connections and what is gathered; a round owns the transaction. Nothing is acknowledged and no batch
 //! leaves before its commit. This crate knows no SQL, no socket and no WebAssembly.
 
+pub mod archive;
 pub mod audit;
 mod book;
 pub mod catalog;
@@ -19,6 +20,7 @@ pub mod operator;
 mod options;
 pub mod pauses;
 mod plans;
+pub mod pruner;
 mod pump;
 mod round;
 mod session;
