@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 use stepwright_postgres_harness::{Database, Durability};
 use stepwright_store::Store;
 use stepwright_store_postgres::{PostgresOptions, PostgresStore};
 use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
+
+/// The name of a database that is a file.
+pub(crate) const FILE: &str = "stepwright.db";
 
 /// Which engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,7 +39,7 @@ impl Engine {
     pub(crate) async fn open(self, folder: &Path) -> anyhow::Result<(Arc<dyn Store>, Option<Database>)> {
         match self {
             Self::Sqlite => {
-                let path = folder.join("stepwright.db");
+                let path = folder.join(FILE);
                 Ok((Arc::new(SqliteStore::open(&path, SqliteOptions::default()).await?), None))
             }
             Self::Postgres => {
@@ -100,39 +103,4 @@ pub(crate) async fn wal_bytes(database: &Database) -> anyhow::Result<i64> {
     let bytes = bytes.fetch_one(&mut connection).await?;
     connection.close().await?;
     Ok(bytes)
-}
-
-/// Fills a database with finished tasks of five steps, as if they had run: with inputs, outputs and the ledger.
-pub(crate) async fn grow(database: &Database, plan: i64, tasks: usize) -> anyhow::Result<()> {
-    let mut connection = PgConnection::connect(&database.url()).await?;
-    let context = format!("{{\"n\":1,\"note\":\"{:x<160}\"}}", "");
-    let statements = [
-        "INSERT INTO workers (name, incarnation, host, pid, slots, orchestrator, state, lease_until, joined_at, seen_at)
-         VALUES ('old', 'old', 'old', 1, 1, 'old', 'left', 0, 0, 0)"
-            .to_owned(),
-        format!(
-            "INSERT INTO tasks (id, plan_id, namespace, template, state, priority, created_at, started_at, finished_at)
-             SELECT nextval('task_ids'), {plan}, 'shapes', 'noop_chain_5', 'complete', 0, 1, 1, 1
-             FROM generate_series(1, {tasks})"
-        ),
-        format!("INSERT INTO task_inputs SELECT id, '{context}', '[]' FROM tasks"),
-        "INSERT INTO batches (id, worker_id, created_at, closed_at, ended, steps)
-         SELECT nextval('batch_ids'), 1, 1, 1, 'reconciled', '[]' FROM tasks"
-            .to_owned(),
-        format!(
-            "INSERT INTO steps (id, plan_id, batch_id, pending_parents, attempt, priority, state)
-             SELECT (t.id << 16) + s.at, {plan}, t.id, 0, 1, 0, 'complete' FROM tasks AS t, generate_series(0, 4) AS s (at)"
-        ),
-        "INSERT INTO attempts (step_id, attempt, batch_id, started_at, recorded_at, execution_us, cpu_us, memory_bytes_peak,
-                               status, digest, output)
-         SELECT id, 1, batch_id, 1, 1, 20, 20, 65536, 'completed', sha256(id::text::bytea), '{\"value\": 1}' FROM steps"
-            .to_owned(),
-        "VACUUM ANALYZE".to_owned(),
-        "CHECKPOINT".to_owned(),
-    ];
-    for statement in statements {
-        connection.execute(AssertSqlSafe(statement)).await?;
-    }
-    connection.close().await?;
-    Ok(())
 }

@@ -5,6 +5,7 @@
 
 mod database;
 mod floor;
+mod growth;
 mod load;
 mod report;
 mod usage;
@@ -13,9 +14,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use crate::database::Engine;
-use crate::report::Report;
-use crate::workload::{Choice, Workload};
+use crate::workload::Choice;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,28 +30,23 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let Choice { workloads, engine, finished } = workload::choose(arguments)?;
+    let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;
     let mut reports = Vec::new();
     for workload in workloads {
         for finished in &finished {
-            let report = measure(&workload, engine, *finished, &floors).await?;
-            println!("{}", serde_json::to_string(&report)?);
-            reports.push(report);
+            let mut world = world::World::start(&workload, engine, *finished).await?;
+            for _ in 0..repeat {
+                let report = load::run(&mut world, &workload, &floors).await?;
+                println!("{}", serde_json::to_string(&report)?);
+                reports.push(report);
+            }
+            world.stop().await?;
         }
     }
     report::table(&floors, &reports);
+    if finished.len() > 1 {
+        growth::print(&growth::compare(&reports))?;
+    }
     Ok(())
-}
-
-async fn measure(
-    workload: &Workload,
-    engine: Engine,
-    finished: usize,
-    floors: &floor::Floors,
-) -> anyhow::Result<Report> {
-    let mut world = world::World::start(workload, engine, finished).await?;
-    let report = load::run(&mut world, workload, floors).await;
-    world.stop().await?;
-    report
 }

@@ -34,14 +34,17 @@ pub(crate) struct Choice {
     pub(crate) engine: Engine,
     /// Each workload once for each number of tasks that have finished in the database before.
     pub(crate) finished: Vec<usize>,
+    /// How often each is run in the same database.
+    pub(crate) repeat: usize,
 }
 
-/// The workloads named, all of them when none is named, with `--in-flight N`, `--store sqlite|postgres` and
-/// `--finished N,N` applied.
+/// The workloads named, all of them when none is named, with `--store sqlite|postgres`, `--in-flight N`, `--tasks N`,
+/// `--finished N,N` and `--repeat N` applied. `--growth` stands for W1 with no history, a hundred thousand and a million
+/// finished tasks, three runs each.
 pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Choice> {
     let mut chosen = Vec::new();
-    let mut in_flight = None;
-    let (mut engine, mut finished) = (Engine::Sqlite, vec![0]);
+    let (mut in_flight, mut tasks) = (None, None);
+    let (mut engine, mut finished, mut repeat) = (Engine::Sqlite, vec![0], 1);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         if argument == "--store" {
@@ -52,17 +55,27 @@ pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Choice> {
             };
             continue;
         }
+        if argument == "--growth" {
+            chosen.extend(WORKLOADS.first());
+            (finished, repeat) = (vec![0, 100_000, 1_000_000], 3);
+            continue;
+        }
         if argument == "--finished" {
             let value = rest.next().context("--finished needs numbers, separated by commas")?;
             let numbers = value.split(',').map(|number| number.parse::<usize>());
             finished = numbers.collect::<Result<_, _>>().with_context(|| format!("--finished: '{value}'"))?;
             continue;
         }
-        if argument == "--in-flight" {
-            let value = rest.next().context("--in-flight needs a number")?;
-            in_flight = Some(
-                value.parse::<usize>().with_context(|| format!("--in-flight: '{value}' is not a number"))?,
-            );
+        if let "--in-flight" | "--tasks" | "--repeat" = argument.as_str() {
+            let value = rest.next().with_context(|| format!("{argument} needs a number"))?;
+            let number = value.parse::<usize>().ok().filter(|number| *number > 0);
+            let number =
+                number.with_context(|| format!("{argument}: '{value}' is not a number above zero"))?;
+            match argument.as_str() {
+                "--in-flight" => in_flight = Some(number),
+                "--tasks" => tasks = Some(number),
+                _ => repeat = number,
+            }
             continue;
         }
         let Some(workload) = WORKLOADS.iter().find(|workload| workload.name.eq_ignore_ascii_case(argument))
@@ -74,8 +87,9 @@ pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Choice> {
     if chosen.is_empty() {
         chosen = WORKLOADS.to_vec();
     }
-    if let Some(in_flight) = in_flight {
-        chosen.iter_mut().for_each(|workload| workload.in_flight = in_flight.clamp(1, workload.tasks));
+    for workload in &mut chosen {
+        workload.tasks = tasks.unwrap_or(workload.tasks);
+        workload.in_flight = in_flight.unwrap_or(workload.in_flight).min(workload.tasks);
     }
-    Ok(Choice { workloads: chosen, engine, finished })
+    Ok(Choice { workloads: chosen, engine, finished, repeat })
 }

@@ -16,7 +16,8 @@ use stepwright_workflow::{Clock, Payload, Timestamp};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::Engine;
+use crate::database::{Engine, FILE};
+use crate::growth;
 use crate::workload::Workload;
 
 const WORKERS: usize = 2;
@@ -90,8 +91,10 @@ impl World {
         let (store, database) = engine.open(data.path()).await?;
         let prepared = prepare(&*store, data.path(), workload).await?;
         if finished > 0 {
-            let database = database.as_ref().context("--finished needs --store postgres")?;
-            crate::database::grow(database, prepared.id.0, finished).await?;
+            match &database {
+                Some(database) => growth::fill_server(database, prepared.id.0, finished).await?,
+                None => growth::fill_file(&data.path().join(FILE), prepared.id.0, finished).await?,
+            }
         }
         let options =
             BindOptions { path: socket, incarnation: "bench".to_owned(), message_bytes_max: 8 << 20 };
