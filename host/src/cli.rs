@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::batch::BatchCommand;
 use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
 use crate::commands::pause;
@@ -85,6 +86,9 @@ pub(crate) enum Command {
     /// Let what was paused go on
     #[command(after_help = pause::RESUME_EXAMPLES)]
     Resume(pause::ResumeArguments),
+    /// Look at batches: which steps went where, and what came back
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Look at workers
     #[command(subcommand)]
     Worker(WorkerCommand),

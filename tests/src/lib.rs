@@ -9,6 +9,7 @@
 )]
 
 pub mod books;
+pub mod liar;
 pub mod model;
 pub mod processes;
 pub mod rig;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use stepwright_orchestrator::audit::{self, Contradiction};
-use stepwright_store::{StepRecord, Store};
+use stepwright_store::{Discrepancies, StepRecord, Store};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::audit::Finding;
 
@@ -31,12 +31,15 @@ struct Report {
     contradictions: Vec<Contradiction>,
     /// Whether that was put right.
     repaired: bool,
+    /// What workers reported differently from what had been recorded, ever since the ledger began.
+    discrepancies: Discrepancies,
 }
 
 /// Looks at every unfinished task. The exit code says whether something is wrong still.
 pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let mut report = Report { repaired: arguments.repair, ..Report::default() };
+    report.discrepancies = store.discrepancies().await?;
     let mut from = Some(TaskId(0));
     while let Some(after) = from {
         let audited = audit::look(&*store, after, AT_ONCE).await?;
@@ -62,7 +65,7 @@ pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Resul
 }
 
 async fn tell(report: &Report, store: &dyn Store) -> Result<(), CliError> {
-    let Report { tasks, steps, contradictions, repaired } = report;
+    let Report { tasks, steps, contradictions, repaired, discrepancies } = report;
     for Contradiction { task, findings } in contradictions {
         let steps = store.task(*task).await?.map(|record| record.steps_detail).unwrap_or_default();
         for finding in findings {
@@ -78,6 +81,13 @@ async fn tell(report: &Report, store: &dyn Store) -> Result<(), CliError> {
         output::hint(
             "'stepwright doctor --repair' puts this right; a running orchestrator does so by itself",
         );
+    }
+    if let Discrepancies { count: 1.., last_at: Some(last) } = discrepancies {
+        output::line(format_args!(
+            "the ledger holds {} discrepancies, the last one of {last}: a worker reported something else than what was \
+             recorded; 'stepwright batch list --state discrepancy' names the batches",
+            discrepancies.count
+        ))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What each verb does. Stdout is for data, stderr for everything else.
 
+pub(crate) mod batch;
 mod completions;
 pub(crate) mod db;
 mod dev;
@@ -58,6 +59,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Template(command) => template::run(command, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Task(command) => task::run(command, context).await,
+        Command::Batch(command) => batch::run(command, context).await,
         Command::Worker(command) => worker::run(command, context).await,
         Command::Pause(arguments) => pause::pause(arguments, context).await,
         Command::Resume(arguments) => pause::resume(arguments, context).await,

@@ -3,6 +3,7 @@
 mod batch;
 mod create;
 mod deeds;
+mod history;
 mod ledger;
 mod list;
 mod request;
@@ -36,7 +37,8 @@ pub(crate) enum TaskCommand {
     List(list::ListArguments),
     /// Show a task: its steps, why each of them waits or failed, and what to do about it.
     #[command(
-        after_help = "Examples:\n  stepwright task show 12\n  stepwright task show 12 --attempts --logs"
+        after_help = "Examples:\n  stepwright task show 12\n  stepwright task show 12 --attempts --logs\n  \
+        stepwright task show 12 --history"
     )]
     Show(show::ShowArguments),
     /// Stop a task: nothing is begun any more, what runs is told to stop.

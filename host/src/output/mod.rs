@@ -1,5 +1,6 @@
 //! What commands print: data to stdout, everything else to stderr.
 
+pub(crate) mod ledger;
 pub(crate) mod paint;
 pub(crate) mod table;
 pub(crate) mod when;

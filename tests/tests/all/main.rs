@@ -13,6 +13,7 @@ mod doctor;
 mod fleet;
 mod flow;
 mod gate;
+mod ledger;
 mod model;
 mod pauses;
 mod recovery;

@@ -1,12 +1,13 @@
 //! `task show`: everything that is known about one task, and what to do about it.
 
 use serde::Serialize;
-use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, StoreError, TaskRecord};
+use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, Store, StoreError, TaskRecord};
 use stepwright_workflow::finalize::{
     ExecutionStatus, RecommendedAction, StepGlance, completion_percent, summarise,
 };
-use stepwright_workflow::{TaskId, Timestamp};
+use stepwright_workflow::{BatchId, TaskId, Timestamp};
 
+use super::history::{self, Ledger};
 use super::ledger;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -29,6 +30,9 @@ pub(crate) struct ShowArguments {
     /// Also print what the attempts logged.
     #[arg(long)]
     logs: bool,
+    /// Print instead everything that ever happened to it, oldest first.
+    #[arg(long)]
+    history: bool,
 }
 
 /// What `--json` prints.
@@ -66,12 +70,46 @@ pub(crate) async fn run(arguments: &ShowArguments, context: &Context) -> Result<
     let task = arguments.task;
     let record =
         store.task(task).await?.ok_or_else(|| StoreError::NotFound { subject: format!("task {task}") })?;
+    if arguments.history {
+        return tell(&*store, &record, context).await;
+    }
     let (attempts, notes) = (store.attempts(task).await?, store.notes(task).await?);
     let known = Known { record, attempts, notes, now: context.now() };
     if context.json {
         output::json(&known.shown())?;
     } else {
         output::line(known.render(arguments, Paint::stdout()))?;
+    }
+    Ok(Exit::Good)
+}
+
+/// What `--history --json` prints.
+#[derive(Serialize)]
+struct Told<'a> {
+    task: TaskId,
+    history: Vec<history::Event<'a>>,
+}
+
+async fn tell(store: &dyn Store, record: &TaskRecord, context: &Context) -> Result<Exit, CliError> {
+    let task = record.summary.id;
+    let missing =
+        || StoreError::Inconsistent(format!("plan {} of task {task} is not stored", record.summary.plan));
+    let plan = store.plan(record.summary.plan).await?.ok_or_else(missing)?;
+    let batches = store.batches_of(task).await?;
+    let ids: Vec<BatchId> = batches.iter().map(|batch| batch.id).collect();
+    let ledger = Ledger {
+        record,
+        plan: &plan,
+        attempts: &store.attempts(task).await?,
+        notes: &store.notes(task).await?,
+        batches: &batches,
+        batch_notes: &store.batch_notes(&ids).await?,
+    };
+    let history = history::history(&ledger);
+    if context.json {
+        output::json(&Told { task, history })?;
+    } else {
+        output::line(history::table(&history, Paint::stdout()))?;
     }
     Ok(Exit::Good)
 }
@@ -191,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_task_says_why_it_stands_and_what_to_do() {
-        let arguments = ShowArguments { task: TaskId(7), attempts: false, logs: false };
+        let arguments = ShowArguments { task: TaskId(7), attempts: false, logs: false, history: false };
         let expect = "\
 #7 shop/order@1.0.0  error  1 of 2 steps  1.3 s
 ✔ validate  1.2 ms
