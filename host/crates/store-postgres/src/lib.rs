@@ -11,6 +11,7 @@ mod catalog;
 mod encode;
 mod error;
 mod ledger;
+mod orchestrators;
 mod reads;
 mod retention;
 mod round;

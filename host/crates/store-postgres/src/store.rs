@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NewToken, NoteRecord, PauseRecord,
-    PluginRecord, Result, Round, StepStatistics, Store, StoreCounters, StoreError, SuspectRecord, TaskFilter,
-    TaskRecord, TaskSummary, TemplateRecord, TemplateSource, TokenRecord, TokenScope, ValidToken,
-    WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewOrchestrator, NewPlugin, NewTemplate, NewToken, NoteRecord,
+    OrchestratorRecord, PauseRecord, PluginRecord, Result, Round, StepStatistics, Store, StoreCounters,
+    StoreError, SuspectRecord, TaskFilter, TaskRecord, TaskSummary, TemplateRecord, TemplateSource,
+    TokenRecord, TokenScope, ValidToken, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, WorkerId};
@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 
 use crate::error::{STATEMENT_TIMEOUT, engine};
 use crate::round::PostgresRound;
-use crate::{catalog, reads, schema, tokens};
+use crate::{catalog, orchestrators, reads, schema, tokens};
 
 /// How long a connection is waited for.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -311,6 +311,18 @@ impl Store for PostgresStore {
 
     async fn note_tokens_used(&self, tokens: &[TokenId], now: Timestamp) -> Result<()> {
         tokens::note_used(self, tokens, now).await
+    }
+
+    async fn enrol(&self, orchestrator: &NewOrchestrator, now: Timestamp) -> Result<()> {
+        orchestrators::enrol(self, orchestrator, now).await
+    }
+
+    async fn dismiss(&self, incarnation: &str, not_seen_since: Timestamp) -> Result<()> {
+        orchestrators::dismiss(self, incarnation, not_seen_since).await
+    }
+
+    async fn orchestrators(&self) -> Result<Vec<OrchestratorRecord>> {
+        orchestrators::orchestrators(self).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

@@ -10,6 +10,7 @@ mod encode;
 mod error;
 mod ledger;
 mod lock;
+mod orchestrators;
 mod reads;
 mod retention;
 mod round;

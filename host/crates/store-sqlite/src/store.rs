@@ -6,14 +6,16 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use stepwright_store::schema::SchemaStatus;
 use stepwright_store::{
-    Added, AttemptRecord, AuditedTask, Glance, NewPlugin, NewTemplate, NewToken, NoteRecord, PauseRecord,
-    PluginRecord, Result, Round, StepStatistics, Store, StoreCounters, SuspectRecord, TaskFilter, TaskRecord,
-    TaskSummary, TemplateRecord, TemplateSource, TokenRecord, TokenScope, ValidToken, WorkerRecord,
+    Added, AttemptRecord, AuditedTask, Glance, NewOrchestrator, NewPlugin, NewTemplate, NewToken, NoteRecord,
+    OrchestratorRecord, PauseRecord, PluginRecord, Result, Round, StepStatistics, Store, StoreCounters,
+    SuspectRecord, TaskFilter, TaskRecord, TaskSummary, TemplateRecord, TemplateSource, TokenRecord,
+    TokenScope, ValidToken, WorkerRecord,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, WorkerId};
@@ -21,7 +23,7 @@ use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, Wor
 use crate::error::{engine, unavailable};
 use crate::round::SqliteRound;
 use crate::schema;
-use crate::{catalog, reads, tokens};
+use crate::{catalog, orchestrators, reads, tokens};
 
 /// How long a writer waits for another process's transaction, in milliseconds: far longer than any of ours takes.
 pub(crate) const BUSY_MS: u64 = 10_000;
@@ -130,7 +132,17 @@ impl SqliteStore {
                 .max_lifetime(None)
                 .acquire_timeout(Duration::from_millis(BUSY_MS))
         };
-        let writer = pool().max_connections(1).connect_with(options.clone()).await;
+        let writer = pool().max_connections(1).after_release(|connection, _| {
+            Box::pin(async move {
+                if connection.is_in_transaction() {
+                    // The roll-back may be under way.
+                    connection.ping().await?;
+                }
+                // A full disk ends a transaction behind the connection's back; it would think of itself as in one for ever.
+                Ok(!connection.is_in_transaction())
+            })
+        });
+        let writer = writer.connect_with(options.clone()).await;
         let writer = writer.map_err(|error| unavailable(path, describe(&error)))?;
         // Readers open when they are first needed; a short-lived command often needs none.
         let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options.clone());
@@ -326,6 +338,18 @@ impl Store for SqliteStore {
 
     async fn note_tokens_used(&self, tokens: &[TokenId], now: Timestamp) -> Result<()> {
         tokens::note_used(self, tokens, now).await
+    }
+
+    async fn enrol(&self, orchestrator: &NewOrchestrator, now: Timestamp) -> Result<()> {
+        orchestrators::enrol(self, orchestrator, now).await
+    }
+
+    async fn dismiss(&self, incarnation: &str, not_seen_since: Timestamp) -> Result<()> {
+        orchestrators::dismiss(self, incarnation, not_seen_since).await
+    }
+
+    async fn orchestrators(&self) -> Result<Vec<OrchestratorRecord>> {
+        orchestrators::orchestrators(self).await
     }
 
     async fn glance(&self, now: Timestamp) -> Result<Glance> {

@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod claims;
 pub mod graph;
 pub mod ledger;
+pub mod orchestrators;
 pub mod outcomes;
 pub mod pauses;
 pub mod retention;
@@ -93,6 +94,11 @@ macro_rules! conformance {
                 a_task_may_begin_later,
                 losses_of_a_component_are_counted_in_a_row,
                 a_pause_that_was_read_stays_until_the_round_has_ended;
+            orchestrators:
+                an_orchestrator_is_listed_until_it_is_dismissed,
+                a_restarted_orchestrator_takes_over_its_place,
+                orchestrators_that_were_not_seen_are_dismissed_together,
+                an_orchestrator_is_listed_with_the_workers_it_speaks_for;
             workers:
                 an_incarnation_joins_once,
                 a_lease_that_ended_is_expired_until_the_worker_is_renewed_or_gone,

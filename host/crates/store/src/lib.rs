@@ -7,6 +7,7 @@ pub mod column;
 pub mod conformance;
 mod error;
 pub mod ledger;
+mod presence;
 pub mod record;
 pub mod retention;
 pub mod row;
@@ -24,6 +25,7 @@ use stepwright_workflow::{
 
 pub use error::StoreError;
 pub use ledger::*;
+pub use presence::{NewOrchestrator, OrchestratorRecord};
 pub use record::*;
 pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Removed, Retention, TableSize};
 pub use token::*;
@@ -120,6 +122,14 @@ pub trait Store: Ledger + Retention + Send + Sync + 'static {
 
     /// What waits for the pump at this moment: one cheap read, no transaction.
     async fn glance(&self, now: Timestamp) -> Result<Glance>;
+
+    /// Says that an orchestrator is there, now. One that was at the same place before is forgotten.
+    async fn enrol(&self, orchestrator: &NewOrchestrator, now: Timestamp) -> Result<()>;
+    /// Forgets the orchestrator of this incarnation, and those that were not seen since.
+    async fn dismiss(&self, incarnation: &str, not_seen_since: Timestamp) -> Result<()>;
+    /// The orchestrators that said that they are there, by their start. Some may be gone: it is for the reader to say after which
+    /// silence.
+    async fn orchestrators(&self) -> Result<Vec<OrchestratorRecord>>;
 
     /// Tells whoever listens at this database that something was written. Only an accelerator, and never part of a
     /// transaction. Where other processes cannot listen, nothing happens.
