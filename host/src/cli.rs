@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::batch::BatchCommand;
 use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
+use crate::commands::orchestrator::OrchestratorCommand;
 use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
 use crate::commands::task::TaskCommand;
@@ -95,6 +96,9 @@ pub(crate) enum Command {
     /// Make and revoke what lets workers of other machines in
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Look at orchestrators
+    #[command(subcommand)]
+    Orchestrator(OrchestratorCommand),
     /// Prove that no step is stuck, or say which is
     #[command(after_help = "Examples:\n  stepwright doctor\n  stepwright doctor --repair --json")]
     Doctor(DoctorArguments),
@@ -117,6 +121,12 @@ pub(crate) struct OrchestrateFlags {
     /// Let workers of other machines in through this address
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) gate_listen: Option<String>,
+    /// Tell workers of other machines that they reach the gate there
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Option<String>,
+    /// Pumps in this process, each with a connection of its own to PostgreSQL
+    #[arg(long, value_name = "N")]
+    pub(crate) pumps: Option<u32>,
 }
 
 /// Flags of `dev`, and of every other worker.

@@ -1,24 +1,26 @@
 //! Puts the parts together: the only place that names both a trait and what stands behind it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
 use stepwright_orchestrator::pruner::Pruner;
-use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
+use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
-use stepwright_transport::gate::{Gate, GateOptions, GateTls, Timeouts, Token, Tunnel, TunnelOptions};
+use stepwright_transport::gate::{Gate, GateOptions, GateTls, Pump, Timeouts, Token, Tunnel, TunnelOptions};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
-use stepwright_transport::zmq::{self, BindOptions, ConnectOptions};
+use stepwright_transport::zmq::{self, BindOptions, ConnectOptions, Routes};
 use stepwright_worker::Worker;
 
 use crate::admission::Admission;
 use crate::clock::{incarnation, random};
-use crate::config::Endpoint;
+use crate::config::{Database, Endpoint, hostname};
 use crate::context::Context;
 use crate::database::Opened;
 use crate::error::CliError;
+use crate::fleet::written;
 
 /// An orchestrator that is about to run, with the lock that keeps others from its database.
 pub(crate) struct Orchestration {
@@ -47,13 +49,57 @@ pub(crate) async fn orchestration(
     Ok(Orchestration { orchestrator, handle, pruner, store, lock })
 }
 
-/// The orchestrator's socket.
+/// The further pumps of a process, each with an incarnation and a socket of its own before the same store.
+pub(crate) async fn further_pumps(
+    context: &Context,
+    store: &Arc<dyn Store>,
+) -> Result<Vec<(Pump, Orchestrator, OrchestratorHandle)>, CliError> {
+    let pumps = context.config.pumps;
+    if let (Database::File(path), 2..) = (&context.config.database, pumps) {
+        return Err(CliError::new(format!(
+            "{pumps} pumps at the SQLite file {}: it takes one writer at a time, so only one pump; \
+             leave orchestrator.pumps at 1, or use PostgreSQL with --db postgres://user:password@host:5432/database",
+            path.display()
+        )));
+    }
+    let mut further = Vec::new();
+    for number in 2..=pumps {
+        let pump = Pump { path: context.config.socket_of(number), incarnation: incarnation()? };
+        let port = orchestrator_port(context, &pump.incarnation, number).await?;
+        let options = context.config.orchestrator(&pump.incarnation);
+        let (orchestrator, handle) =
+            Orchestrator::new(options, Arc::clone(store), port, context.clock.clone(), random());
+        further.push((pump, orchestrator, handle));
+    }
+    Ok(further)
+}
+
+/// How a pump is listed among the orchestrators: its socket for workers of this machine, and the gate for the others if it is open.
+pub(crate) fn listing(context: &Context, pump: u32, gate: Option<&Endpoint>) -> Listing {
+    let host = hostname();
+    let mut endpoints = vec![written(&Endpoint::Socket(context.config.socket_of(pump)), &host)];
+    // What is advertised without a gate of ours leads through one that somebody else put before it.
+    let gate = context.config.advertise.as_ref().or_else(|| gate.filter(|gate| is_somewhere(gate)));
+    if let Some(Endpoint::Gate { address, tls, .. }) = gate {
+        endpoints.push(written(&Endpoint::Gate { address: address.clone(), tls: *tls, pump }, &host));
+    }
+    Listing { host, pid: std::process::id(), pump, pumps: context.config.pumps, endpoints }
+}
+
+/// Whether others can reach an address: 0.0.0.0 is everywhere here and nowhere else.
+fn is_somewhere(gate: &Endpoint) -> bool {
+    let Endpoint::Gate { address, .. } = gate else { return false };
+    address.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_unspecified())
+}
+
+/// An orchestrator's socket.
 pub(crate) async fn orchestrator_port(
     context: &Context,
     incarnation: &str,
+    pump: u32,
 ) -> Result<Box<dyn OrchestratorPort>, CliError> {
     let options = BindOptions {
-        path: context.config.socket(),
+        path: context.config.socket_of(pump),
         incarnation: incarnation.to_owned(),
         message_bytes_max: context.config.message_bytes_max,
     };
@@ -65,13 +111,14 @@ pub(crate) struct GateParts {
     pub(crate) gate: Gate,
     pub(crate) admission: Admission,
     /// Where it is reached.
-    pub(crate) url: String,
+    pub(crate) endpoint: Endpoint,
 }
 
 /// The gate in front of the orchestrator's socket, if one is wanted. It lets in whoever has a token that the database knows.
 pub(crate) async fn gate(
     context: &Context,
     incarnation: &str,
+    further: Vec<Pump>,
     store: Arc<dyn Store>,
 ) -> Result<Option<GateParts>, CliError> {
     let Some(settings) = &context.config.gate else { return Ok(None) };
@@ -90,79 +137,77 @@ pub(crate) async fn gate(
         allowed,
         path: context.config.socket(),
         incarnation: incarnation.to_owned(),
+        further,
         message_bytes_max: context.config.message_bytes_max,
         connections_max: settings.connections_max,
         timeouts: Timeouts::default(),
     };
     let gate = Gate::bind(options).await?;
-    let url = settings.url(gate.address()?);
-    Ok(Some(GateParts { gate, admission, url }))
+    let endpoint = settings.endpoint(gate.address()?);
+    Ok(Some(GateParts { gate, admission, endpoint }))
 }
 
-/// A worker's links: one for each orchestrator, and the tunnels that lead to those that are elsewhere.
-pub(crate) struct Links {
-    /// One worker for each orchestrator. They share the slots and the sandbox of this process.
-    pub(crate) workers: Vec<Worker>,
-    /// What the workers connect through.
-    pub(crate) tunnels: Vec<Tunnel>,
+/// The way to an orchestrator: a socket, and the tunnel behind it where it leads elsewhere.
+pub(crate) struct Way {
+    /// What a link connects to.
+    pub(crate) path: PathBuf,
+    /// To be served for as long as the way is used.
+    pub(crate) tunnel: Option<Tunnel>,
 }
 
-/// Workers that run WebAssembly components, one for each orchestrator that the settings name.
-///
-/// Each has its own incarnation and its share of the slots, and turns to the next orchestrator while its own is away: so every
-/// lease has exactly one orchestrator that speaks for it, and what was not acknowledged goes to whoever answers.
-pub(crate) fn links(context: &Context) -> Result<Links, CliError> {
+/// Makes the way to one of a worker's orchestrators. The gate of those that are elsewhere may name a pump after its address.
+pub(crate) fn way(context: &Context, number: u64, endpoint: &Endpoint) -> Result<Way, CliError> {
     let config = &context.config;
-    let mut sockets = Vec::new();
-    let mut tunnels = Vec::new();
-    for (number, endpoint) in config.worker_orchestrators.iter().enumerate() {
-        sockets.push(match endpoint {
-            Endpoint::Socket(path) => path.clone(),
-            Endpoint::Gate { address, tls } => {
-                let path = config.run_dir.join(format!("tunnel-{}-{number}.sock", std::process::id()));
-                tunnels.push(tunnel(context, address, *tls, path.clone())?);
-                path
-            }
-        });
+    let (address, tls, pump) = match endpoint {
+        Endpoint::Socket(path) => return Ok(Way { path: path.clone(), tunnel: None }),
+        Endpoint::Gate { address, tls, pump } => (address, *tls, *pump),
+    };
+    if tls && config.worker_tls.is_none() {
+        return Err(CliError::new(format!(
+            "{endpoint} speaks TLS; set worker.tls_ca to a file with the certificate that signed the gate's"
+        )));
     }
-    let slots = config.worker("").slots;
-    let executor = executor(context, slots)?;
-    // More links than slots would run more steps at once than the machine was said to have room for.
-    let links = sockets.len().min(usize::try_from(slots).unwrap_or(usize::MAX)).max(1);
-    let mut workers = Vec::with_capacity(links);
-    for number in 0..links {
-        let incarnation = incarnation()?;
-        let mut paths = sockets.clone();
-        paths.rotate_left(number);
-        let options = ConnectOptions {
-            paths,
-            incarnation: incarnation.clone(),
-            message_bytes_max: config.message_bytes_max,
-        };
-        let port: Box<dyn WorkerPort> = Box::new(zmq::connect(options)?);
-        let share = config.worker(&incarnation).share(number, links);
-        workers.push(Worker::new(port, Arc::clone(&executor), context.clock.clone(), share));
+    // What orchestrators tell of may not talk a worker that speaks TLS into showing its token in the clear.
+    if !tls && config.worker_tls.is_some() && !config.worker_orchestrators.contains(endpoint) {
+        return Err(CliError::new(format!(
+            "{endpoint} was heard of and encrypts nothing; name it in worker.orchestrators to use it all the same"
+        )));
     }
-    Ok(Links { workers, tunnels })
-}
-
-/// The way to a gate. Its files are read for each connection; what is wrong with them now is said now.
-fn tunnel(context: &Context, address: &str, tls: bool, path: PathBuf) -> Result<Tunnel, CliError> {
-    let config = &context.config;
+    let path = config.run_dir.join(format!("tunnel-{}-{number}.sock", std::process::id()));
     Token::read(&config.worker_token_file)?;
     let tls = config.worker_tls.clone().filter(|_| tls);
     if let Some(tls) = &tls {
         tls.check()?;
     }
+    // Its files are read for each connection; what is wrong with them now is said now.
     let options = TunnelOptions {
-        gate: address.to_owned(),
+        gate: address.clone(),
+        pump,
         token_file: config.worker_token_file.clone(),
         tls,
-        path,
+        path: path.clone(),
         message_bytes_max: config.message_bytes_max,
         timeouts: Timeouts::default(),
     };
-    Ok(Tunnel::bind(options)?)
+    Ok(Way { path, tunnel: Some(Tunnel::bind(options)?) })
+}
+
+/// A worker for one orchestrator. It has its own incarnation, and turns to the others on its routes while its own orchestrator
+/// is away: so every lease has exactly one orchestrator that speaks for it, and what was not acknowledged goes to whoever answers.
+pub(crate) fn link(
+    context: &Context,
+    routes: &Routes,
+    executor: &Arc<dyn Executor>,
+) -> Result<Worker, CliError> {
+    let incarnation = incarnation()?;
+    let options = ConnectOptions {
+        routes: routes.clone(),
+        incarnation: incarnation.clone(),
+        message_bytes_max: context.config.message_bytes_max,
+    };
+    let port: Box<dyn WorkerPort> = Box::new(zmq::connect(options)?);
+    let options = context.config.worker(&incarnation);
+    Ok(Worker::new(port, Arc::clone(executor), context.clock.clone(), options))
 }
 
 /// A worker in the same process as its orchestrator.
@@ -176,7 +221,8 @@ pub(crate) fn worker(
     Ok(Worker::new(port, executor, context.clock.clone(), options))
 }
 
-fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
+/// What runs the steps of a worker process, all links together.
+pub(crate) fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
     let sandbox = sandbox(context, slots)?;
     let path = context.config.compiled_dir();
     let compiled = CompiledFolder::open(&path, context.config.compiled_bytes_max).map_err(|error| {

@@ -39,7 +39,15 @@ impl Opened {
                 Self::File(SqliteStore::open(path, options).await?)
             }
             Database::Server(url) => {
-                let options = PostgresOptions { check, ..PostgresOptions::default() };
+                // A pump holds a connection for its rounds, and another for a moment at each tick.
+                let usual = PostgresOptions::default();
+                let further = context.config.pumps - 1;
+                let options = PostgresOptions {
+                    check,
+                    writers_max: usual.writers_max + further,
+                    readers_max: usual.readers_max + further,
+                    ..usual
+                };
                 Self::Server(Box::new(PostgresStore::connect(url, options).await?))
             }
         })

@@ -46,6 +46,11 @@ impl CliError {
         Self { message: message.into(), problems: Vec::new() }
     }
 
+    /// The sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A sentence, followed by an error and its sources.
     pub(crate) fn caused(message: impl Display, error: &dyn std::error::Error) -> Self {
         Self::new(format!("{message}: {}", chain(error)))

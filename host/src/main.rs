@@ -9,6 +9,7 @@ mod config;
 mod context;
 mod database;
 mod error;
+mod fleet;
 mod input;
 mod lifecycle;
 mod output;

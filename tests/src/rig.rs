@@ -1,7 +1,7 @@
 //! An orchestrator over a database in memory and the in-process transport, with a worker that a test drives: it ends
 //! attempts as scripted, in random order, and tells some outcomes twice or too late.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions};
@@ -10,8 +10,8 @@ use stepwright_store_sqlite::SqliteStore;
 use stepwright_transport::local::{self, LocalWorkerPort};
 use stepwright_transport::port::{WorkerEvent, WorkerPort};
 use stepwright_transport::wire::{
-    Batch, BatchCompletion, FromWorker, Hello, OutcomeStatus, PartialResult, Receipt, Serves, StepOutcome,
-    StepSummary, StepTask, ToWorker, WorkerHeartbeat,
+    Batch, BatchCompletion, FromWorker, Hello, Offer, OrchestratorHeartbeat, OutcomeStatus, PartialResult,
+    Receipt, Serves, StepOutcome, StepSummary, StepTask, ToWorker, WorkerHeartbeat,
 };
 use stepwright_workflow::batch::BatchLimits;
 use stepwright_workflow::retry::{Backoff, RetryPolicy};
@@ -81,7 +81,12 @@ pub struct Rig {
     told: Vec<(BatchId, StepOutcome)>,
     /// Outcomes of vanished attempts: late only once the next attempt is out.
     vanished: HashMap<StepId, (BatchId, StepOutcome)>,
+    /// Offers by number with their credit, from the one that counts on: whatever comes must fit into one of them.
+    offers: BTreeMap<u64, usize>,
 }
+
+/// Steps that the worker is willing to hold at first.
+const CREDIT: u32 = 64;
 
 impl Rig {
     /// An orchestrator without any task, and a worker that was welcomed. Every step travels alone.
@@ -113,6 +118,7 @@ impl Rig {
             latest: None,
             told: Vec::new(),
             vanished: HashMap::new(),
+            offers: BTreeMap::from([(0, CREDIT as usize)]),
         };
         rig.join().await;
         rig
@@ -169,6 +175,18 @@ impl Rig {
                 self.told.extend(self.vanished.remove(&step.step));
                 self.latest = self.latest.max(Some(batch));
                 self.held.insert(batch, step);
+                let room = self.offers.values().max().copied().unwrap_or(0);
+                assert!(
+                    self.held.len() <= room,
+                    "{} steps, but the offers are {:?}",
+                    self.held.len(),
+                    self.offers
+                );
+            }
+            WorkerEvent::Message(ToWorker::Heartbeat(OrchestratorHeartbeat {
+                offer: Some(counts), ..
+            })) => {
+                self.offers.retain(|number, _| *number >= counts);
             }
             WorkerEvent::Message(ToWorker::Refuse(refuse)) => panic!("refused: {}", refuse.reason),
             WorkerEvent::Disconnected => panic!("disconnected"),
@@ -185,7 +203,7 @@ impl Rig {
         let told = outcome(&step, ending);
         if ending == Ending::Vanish {
             // A heartbeat that has seen it and does not list it.
-            self.heartbeat();
+            self.heartbeat(None);
             self.vanished.insert(step.step, (batch, outcome(&step, Ending::Complete)));
         } else {
             self.tell(batch, told.clone());
@@ -197,6 +215,9 @@ impl Rig {
         if !self.told.is_empty() && self.chaos.one_in(3) {
             let (batch, outcome) = self.told[self.chaos.below(self.told.len())].clone();
             self.tell(batch, outcome);
+        }
+        if self.chaos.one_in(4) {
+            self.offer();
         }
         if self.chaos.one_in(6) {
             self.tell(BatchId(9_999), outcome(&step, Ending::Complete));
@@ -225,9 +246,19 @@ impl Rig {
         self.send(FromWorker::BatchCompletion(message));
     }
 
-    fn heartbeat(&mut self) {
+    /// Takes more from now on, or less.
+    fn offer(&mut self) {
+        let number = self.offers.keys().max().map_or(1, |newest| newest + 1);
+        let credit = 1 + self.chaos.below(4);
+        self.offers.insert(number, credit);
+        let credit = u32::try_from(credit).unwrap_or(1);
+        self.heartbeat(Some(Offer { number, slots: 1, credit, credit_bytes: 1 << 20 }));
+    }
+
+    fn heartbeat(&mut self, offer: Option<Offer>) {
         let held = self.held.keys().copied().collect();
         self.send(FromWorker::Heartbeat(WorkerHeartbeat {
+            offer,
             held,
             latest: self.latest,
             slots_free: 8,
@@ -280,7 +311,7 @@ pub fn hello() -> Hello {
         host: "here".to_owned(),
         pid: 1,
         slots: 8,
-        credit: 64,
+        credit: CREDIT,
         credit_bytes: 1 << 20,
         labels: Vec::new(),
         serves: Serves { wasm: true, external: Vec::new() },

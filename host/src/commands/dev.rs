@@ -1,6 +1,7 @@
 //! `dev`: an orchestrator and a worker in this process, over the in-process transport.
 
 use serde_json::json;
+use stepwright_orchestrator::Listing;
 use stepwright_transport::local;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let (port, hub) = local::hub();
     let Orchestration { orchestrator, handle, pruner, store, lock } =
         compose::orchestration(context, &incarnation, async || Ok(Box::new(port) as _)).await?;
+    // People see it; workers cannot go to it.
+    let listing = Listing { pumps: 1, endpoints: Vec::new(), ..compose::listing(context, 1, None) };
+    let orchestrator = orchestrator.listed(listing);
     let wake = listen(context)?;
     let worker = compose::worker(context, &incarnation, Box::new(hub.connect()))?;
     ready(context);

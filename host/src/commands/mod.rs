@@ -6,6 +6,7 @@ pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
 mod orchestrate;
+pub(crate) mod orchestrator;
 pub(crate) mod pause;
 pub(crate) mod plugin;
 mod settings;
@@ -64,6 +65,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Pause(arguments) => pause::pause(arguments, context).await,
         Command::Resume(arguments) => pause::resume(arguments, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Orchestrator(command) => orchestrator::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
         // Both need neither runtime nor context, and were done before.

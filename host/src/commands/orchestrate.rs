@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use serde_json::json;
+use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
+use stepwright_store::Store;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::incarnation;
 use crate::compose::{self, GateParts, Orchestration};
+use crate::config::Endpoint;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
@@ -18,12 +21,19 @@ use crate::wake::WakeSocket;
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let stopping = Stopping::listen()?;
     let incarnation = incarnation()?;
-    let port = async || compose::orchestrator_port(context, &incarnation).await;
+    let port = async || compose::orchestrator_port(context, &incarnation, 1).await;
     let Orchestration { orchestrator, handle, pruner, store, lock } =
         compose::orchestration(context, &incarnation, port).await?;
-    let gate = compose::gate(context, &incarnation, store.clone()).await?;
+    let (mut pumps, mut handles, mut behind_gate) = (vec![orchestrator], vec![handle], Vec::new());
+    for (pump, orchestrator, handle) in compose::further_pumps(context, &store).await? {
+        behind_gate.push(pump);
+        pumps.push(orchestrator);
+        handles.push(handle);
+    }
+    let gate = compose::gate(context, &incarnation, behind_gate, store.clone()).await?;
     let wake = listen(context)?;
-    ready(context, gate.as_ref().map(|parts| parts.url.as_str()));
+    let endpoint = gate.as_ref().map(|parts| parts.endpoint.clone());
+    ready(context, endpoint.as_ref());
 
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     // What serves the orchestrator ends after it, not with it.
@@ -34,16 +44,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let tokens = Arc::new(Notify::new());
     let tokens_changed = tokens.clone();
     serving.spawn(async move { match stopping.watch().await {} });
-    serving.spawn(async move {
-        loop {
-            tokio::select! {
-                () = wake.woken() => {}
-                () = announced.announced() => {}
-            }
-            handle.wake();
-            tokens.notify_one();
-        }
-    });
+    serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &tokens).await {} });
     serving.spawn(pruner.run(beside.clone()));
     if let Some(GateParts { gate, admission, .. }) = gate {
         let (keeping, serve) = (admission.run(gate.entries(), tokens_changed), gate.run(beside.clone()));
@@ -55,8 +56,11 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
             }
         });
     }
+    let pumps = (1..)
+        .zip(pumps)
+        .map(|(number, pump)| pump.listed(compose::listing(context, number, endpoint.as_ref())));
     let result = tokio::select! {
-        result = orchestrator.run(drain) => result.map_err(CliError::from),
+        result = run_all(pumps, &drain) => result,
         () = abort.cancelled() => Err(CliError::new("stopped at once, as asked for")),
     };
     beside.cancel();
@@ -64,6 +68,41 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     store.close().await;
     drop(lock);
     result.map(|()| Exit::Good)
+}
+
+/// Runs pumps until they are told to stop. One that ends by itself takes the others along.
+async fn run_all(
+    pumps: impl Iterator<Item = Orchestrator>,
+    drain: &CancellationToken,
+) -> Result<(), CliError> {
+    let mut running = JoinSet::new();
+    for pump in pumps {
+        running.spawn(pump.run(drain.clone()));
+    }
+    let mut result = Ok(());
+    while let Some(end) = running.join_next().await {
+        drain.cancel();
+        let end = end.map_err(|error| CliError::new(format!("a pump stopped: {error}")));
+        result = result.and(end.and_then(|end| end.map_err(CliError::from)));
+    }
+    result
+}
+
+/// Wakes every pump whenever somebody says that there is something in the database.
+async fn wake_all(
+    wake: &WakeSocket,
+    store: &dyn Store,
+    handles: &[OrchestratorHandle],
+    tokens: &Notify,
+) -> std::convert::Infallible {
+    loop {
+        tokio::select! {
+            () = wake.woken() => {}
+            () = store.announced() => {}
+        }
+        handles.iter().for_each(OrchestratorHandle::wake);
+        tokens.notify_one();
+    }
 }
 
 /// The wake-up socket, which is made after the orchestrator's lock was taken.
@@ -76,12 +115,14 @@ pub(super) fn listen(context: &Context) -> Result<WakeSocket, CliError> {
 }
 
 /// The line that says that workers may come.
-fn ready(context: &Context, gate: Option<&str>) {
-    let socket = format!("ipc://{}", context.config.socket().display());
+fn ready(context: &Context, gate: Option<&Endpoint>) {
+    let (socket, pumps) = (format!("ipc://{}", context.config.socket().display()), context.config.pumps);
     if context.json {
-        println!("{}", json!({ "ready": "orchestrator", "socket": socket, "gate": gate }));
+        let gate = gate.map(|gate| gate.to_string());
+        println!("{}", json!({ "ready": "orchestrator", "socket": socket, "gate": gate, "pumps": pumps }));
     } else {
         let gate = gate.map(|gate| format!(" and {gate}")).unwrap_or_default();
-        println!("orchestrator ready: {socket}{gate}, database {}", context.config.database);
+        let pumps = if pumps == 1 { String::new() } else { format!(", {pumps} pumps") };
+        println!("orchestrator ready: {socket}{gate}{pumps}, database {}", context.config.database);
     }
 }

@@ -3,36 +3,21 @@
 use serde_json::json;
 use stepwright_worker::{WorkerEnd, WorkerError};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
-use crate::compose::{self, Links};
+use crate::clock::incarnation;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
+use crate::fleet::Links;
 use crate::lifecycle::Stopping;
 
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let stopping = Stopping::listen()?;
-    let Links { workers, tunnels } = compose::links(context)?;
-    let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
-    let beside = CancellationToken::new();
+    let links = Links::open(context, incarnation()?, &stopping)?;
     let mut serving = JoinSet::new();
     serving.spawn(async move { match stopping.watch().await {} });
-    for tunnel in tunnels {
-        serving.spawn(tunnel.run(beside.clone()));
-    }
-    ready(context, workers.len());
-    let mut links = JoinSet::new();
-    for worker in workers {
-        links.spawn(worker.run(drain.clone(), abort.clone()));
-    }
-    let mut ends = Vec::new();
-    while let Some(end) = links.join_next().await {
-        // One that cannot go on takes the others along: a worker that is half broken is hard to notice.
-        drain.cancel();
-        ends.push(end.map_err(|error| CliError::new(format!("a part of the worker stopped: {error}")))?);
-    }
-    beside.cancel();
+    ready(context, links.count());
+    let ends = links.run().await?;
     serving.shutdown().await;
     finish(ends)
 }

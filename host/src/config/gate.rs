@@ -1,5 +1,6 @@
 //! Settings of the gate, and of the way to other machines' gates.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -16,24 +17,39 @@ pub(crate) enum Endpoint {
         address: String,
         /// Whether it is spoken to through TLS.
         tls: bool,
+        /// Which pump behind it, counted from 1.
+        pump: u32,
     },
     /// A socket on this machine.
     Socket(PathBuf),
 }
 
 impl Endpoint {
-    /// A socket's path, or a gate as `tls://host:port`, `tcp://host:port`, or `host:port` for the latter.
-    fn parse(text: &str) -> Option<Self> {
+    /// A socket's path, or a gate as `tls://host:port`, `tcp://host:port`, or `host:port` for the latter. The number of a pump may
+    /// follow a gate with its scheme: `tls://host:port/2`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-        let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
-        let is_gate =
-            !host.is_empty() && !rest.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0);
         match scheme {
-            "" | "ipc" if rest.contains('/') => Some(Self::Socket(PathBuf::from(rest))),
-            "" | "tcp" | "tls" if is_gate => {
-                Some(Self::Gate { address: rest.to_owned(), tls: scheme == "tls" })
+            "" | "ipc" if rest.contains('/') => return Some(Self::Socket(PathBuf::from(rest))),
+            "" | "tcp" | "tls" => {}
+            _ => return None,
+        }
+        let (address, pump) = rest.split_once('/').unwrap_or((rest, "1"));
+        let (host, port) = address.rsplit_once(':')?;
+        let pump = pump.parse::<u32>().ok().filter(|pump| *pump > 0)?;
+        let is_gate = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+        is_gate.then(|| Self::Gate { address: address.to_owned(), tls: scheme == "tls", pump })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => path.display().fmt(f),
+            Self::Gate { address, tls, pump } => {
+                write!(f, "{}://{address}", if *tls { "tls" } else { "tcp" })?;
+                if *pump > 1 { write!(f, "/{pump}") } else { Ok(()) }
             }
-            _ => None,
         }
     }
 }
@@ -50,9 +66,9 @@ pub(crate) struct GateSettings {
 }
 
 impl GateSettings {
-    /// What people write to reach it.
-    pub(crate) fn url(&self, address: SocketAddr) -> String {
-        format!("{}://{address}", if self.tls.is_some() { "tls" } else { "tcp" })
+    /// Where it is reached: the first pump behind it.
+    pub(crate) fn endpoint(&self, address: SocketAddr) -> Endpoint {
+        Endpoint::Gate { address: address.to_string(), tls: self.tls.is_some(), pump: 1 }
     }
 }
 
@@ -84,7 +100,7 @@ impl Reader<'_> {
         let identity = self.pair("worker.tls_certificate", "worker.tls_key");
         let ca = self.path("worker.tls_ca");
         let first = endpoints.iter().find_map(|endpoint| match endpoint {
-            Endpoint::Gate { address, tls: true } => Some(address),
+            Endpoint::Gate { address, tls: true, .. } => Some(address),
             _ => None,
         });
         if let (Some(gate), None) = (first, &ca) {
@@ -95,6 +111,25 @@ impl Reader<'_> {
             self.problem("worker.tls_ca", problem);
         }
         Some(TunnelTls { ca: ca?, identity })
+    }
+
+    /// Where workers of other machines reach the gate, if that was said. Without a scheme it is that of our own gate.
+    pub(super) fn advertised(&mut self, key: &'static str, gate: Option<&GateSettings>) -> Option<Endpoint> {
+        let text = self.text(key);
+        if text.is_empty() {
+            return None;
+        }
+        let scheme = if gate.is_some_and(|gate| gate.tls.is_some()) { "tls" } else { "tcp" };
+        let url = if text.contains("://") { text.clone() } else { format!("{scheme}://{text}") };
+        let parsed =
+            Endpoint::parse(&url).filter(|endpoint| matches!(endpoint, Endpoint::Gate { pump: 1, .. }));
+        if parsed.is_none() {
+            let problem = format!(
+                "'{text}' is not a host and a port; write for instance 10.0.0.1:5555 or tls://10.0.0.1:5555"
+            );
+            self.problem(key, problem);
+        }
+        parsed
     }
 
     /// A list of gates and sockets, or the one socket that is meant where there is none.
@@ -160,7 +195,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_a_gate_or_a_socket() {
-        let gate = |address: &str, tls| Some(Endpoint::Gate { address: address.to_owned(), tls });
+        let pump = |address: &str, tls, pump| Some(Endpoint::Gate { address: address.to_owned(), tls, pump });
+        let gate = |address: &str, tls| pump(address, tls, 1);
         for (text, expect) in [
             ("10.0.0.1:5555", gate("10.0.0.1:5555", false)),
             ("tcp://a.example:1", gate("a.example:1", false)),
@@ -172,9 +208,13 @@ mod tests {
             ("tls://a.example:0", None),
             ("http://a.example:80", None),
             ("tls://a.example:80/path", None),
+            ("tls://a.example:80/0", None),
+            ("tls://a.example:80/2", pump("a.example:80", true, 2)),
             ("somewhere", None),
         ] {
             assert_eq!(Endpoint::parse(text), expect, "{text}");
+            let written = expect.as_ref().map(ToString::to_string);
+            assert_eq!(written.as_deref().and_then(Endpoint::parse), expect, "{written:?}");
         }
     }
 
@@ -195,6 +235,21 @@ mod tests {
             assert!(problems.is_empty() && config.gate.is_some(), "{text}: {problems:?}");
         }
         refused("[gate]\nallow_plaintext = 'perhaps'\n", "'perhaps' is neither true nor false");
+    }
+
+    #[test]
+    fn what_is_advertised_has_the_scheme_of_the_gate() {
+        let tls = "[gate]\nlisten = '10.0.0.1:5555'\ntls_certificate = 'c'\ntls_key = 'k'\n";
+        for (gate, said, expect) in [
+            (tls, "db1:5555", "tls://db1:5555"),
+            ("", "db1:5555", "tcp://db1:5555"),
+            ("", "tls://db1:5555", "tls://db1:5555"),
+        ] {
+            let (config, problems) = read(&format!("{gate}[orchestrator]\nadvertise = '{said}'\n"));
+            let advertised = config.advertise.map(|endpoint| endpoint.to_string());
+            assert_eq!((advertised.as_deref(), problems.len()), (Some(expect), 0), "{problems:?}");
+        }
+        refused("[orchestrator]\nadvertise = 'db1'\n", "'db1' is not a host and a port");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod typed;
 pub(crate) use gate::Endpoint;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;
-pub(crate) use typed::{Config, Database};
+pub(crate) use typed::{Config, Database, hostname};
 
 use crate::cli::{GlobalFlags, OrchestrateFlags, WorkFlags};
 use crate::error::CliError;

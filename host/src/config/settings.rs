@@ -97,6 +97,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "3",
         "Workers lost in a row while they held a plugin, none of whose steps completed, before it is paused; 0: never.",
     ),
+    setting(
+        "orchestrator.pumps",
+        Kind::Number(1, 64),
+        "1",
+        "Pumps in one process, each with a connection and a socket of its own. Only PostgreSQL takes more than one.",
+    ),
+    setting(
+        "orchestrator.advertise",
+        Kind::Text,
+        "",
+        "Where workers of other machines reach the gate, as host:port or tls://host:port. Default: where it listens, unless that is 0.0.0.0.",
+    ),
     setting("orchestrator.batch_steps_max", Kind::Number(1, 10_000), "64", "Steps in one batch."),
     setting("orchestrator.batch_bytes_max", Kind::Size, "1MiB", "Payload bytes in one batch."),
     setting("orchestrator.claim_steps_max", COUNT, "512", "Steps claimed in one transaction."),
@@ -192,6 +204,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "Orchestrators to work for, separated by commas: gates as tls://host:port or tcp://host:port, sockets as paths. Default: the run directory's socket.",
+    ),
+    setting(
+        "worker.discover",
+        Kind::Flag,
+        "true",
+        "Also work for the orchestrators that those ones tell of.",
     ),
     setting(
         "worker.token_file",

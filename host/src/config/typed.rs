@@ -66,6 +66,12 @@ pub(crate) struct Config {
     pub(crate) worker_token_file: PathBuf,
     /// How a worker speaks TLS to the gates.
     pub(crate) worker_tls: Option<TunnelTls>,
+    /// Whether a worker also works for those that it hears of.
+    pub(crate) worker_discover: bool,
+    /// Pumps in one process.
+    pub(crate) pumps: u32,
+    /// Where workers of other machines reach the gate, if that was said.
+    pub(crate) advertise: Option<Endpoint>,
     /// The largest message.
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
@@ -90,6 +96,7 @@ impl Config {
         let url = read.text("store.url");
         let database = if url.is_empty() { Database::File(file) } else { Database::Server(url) };
         let worker_token_file = below(read.text("worker.token_file"), "worker.token");
+        let gate = read.gate();
         let worker_orchestrators = read.endpoints("worker.orchestrators", run_dir.join(SOCKET));
         let engine = read.engine();
         Self {
@@ -105,7 +112,10 @@ impl Config {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Auto,
             },
-            gate: read.gate(),
+            worker_discover: read.text("worker.discover") == "true",
+            pumps: u32::try_from(read.number("orchestrator.pumps")).unwrap_or(1).max(1),
+            advertise: read.advertised("orchestrator.advertise", gate.as_ref()),
+            gate,
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
             orchestrator: read.orchestrator(),
@@ -130,6 +140,11 @@ impl Config {
     /// The orchestrator's socket.
     pub(crate) fn socket(&self) -> PathBuf {
         self.run_dir.join(SOCKET)
+    }
+
+    /// The socket of one of its pumps, counted from 1.
+    pub(crate) fn socket_of(&self, pump: u32) -> PathBuf {
+        if pump == 1 { self.socket() } else { self.run_dir.join(format!("orchestrator-{pump}.sock")) }
     }
 
     /// For an orchestrator that starts now.
@@ -157,7 +172,7 @@ impl Config {
 }
 
 /// The machine's name, as Linux shows it.
-fn hostname() -> String {
+pub(crate) fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
 }

@@ -27,6 +27,6 @@ mod session;
 mod stats;
 
 pub use handle::{HandleError, OrchestratorHandle};
-pub use options::{OrchestratorOptions, Random};
+pub use options::{Listing, OrchestratorOptions, Random};
 pub use pump::{Orchestrator, OrchestratorError};
 pub use stats::OrchestratorStats;

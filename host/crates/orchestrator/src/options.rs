@@ -39,6 +39,21 @@ pub struct OrchestratorOptions {
     pub quarantine_losses: u32,
 }
 
+/// How an orchestrator is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Its machine.
+    pub host: String,
+    /// Its process id there.
+    pub pid: u32,
+    /// Which pump of its process it is, counted from 1.
+    pub pump: u32,
+    /// How many that process has.
+    pub pumps: u32,
+    /// Where workers reach it, as they stand in `stepwright_transport::wire::Peer`. Without any, only people see it.
+    pub endpoints: Vec<String>,
+}
+
 impl OrchestratorOptions {
     /// The defaults.
     pub fn new(incarnation: impl Into<String>) -> Self {

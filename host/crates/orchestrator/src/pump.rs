@@ -12,7 +12,7 @@ use std::time::Duration;
 use stepwright_store::{Store, StoreError};
 use stepwright_transport::port::{ConnectionId, OrchestratorPort};
 use stepwright_workflow::task::TaskState;
-use stepwright_workflow::{Clock, Digest, TaskId, Timestamp};
+use stepwright_workflow::{Clock, Digest, TaskId, Timestamp, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +26,7 @@ use crate::stats::Totals;
 
 mod after;
 mod intake;
+mod peers;
 mod reap;
 
 /// How long to wait after a round that the database refused, before it is tried again.
@@ -58,6 +59,9 @@ pub struct Orchestrator {
     gathered: RoundInput,
     replies: Vec<StartReply>,
     sessions: Sessions,
+    peers: peers::Peers,
+    /// Offers of workers that nobody has confirmed to them yet.
+    offers: Vec<(WorkerId, u64)>,
     /// Connections that said hello and wait for their round.
     greeting: Vec<ConnectionId>,
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskState>>>,
@@ -113,6 +117,8 @@ impl Orchestrator {
             gathered,
             replies: Vec::new(),
             sessions: Sessions::default(),
+            peers: peers::Peers::default(),
+            offers: Vec::new(),
             greeting: Vec::new(),
             waiters: HashMap::new(),
             next_ready_at: None,
@@ -131,11 +137,13 @@ impl Orchestrator {
     /// Runs until `stop`. The round under way is finished, workers keep what they hold, and the port is closed.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), OrchestratorError> {
         self.adopt_leases().await;
+        self.stay_enrolled().await;
         let mut tick = tokio::time::interval(Duration::from_millis(self.options.tick_ms));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut round: Option<RoundFuture> = None;
         let result = loop {
             if round.is_none() {
+                self.stay_enrolled().await;
                 round = self.next_round();
             }
             let (space, wake_at) = (self.has_space(), self.wake_at());
@@ -159,6 +167,7 @@ impl Orchestrator {
             let done = round.await;
             self.after_round(done);
         }
+        self.dismiss().await;
         self.port.close().await;
         result
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use stepwright_transport::port::ConnectionId;
-use stepwright_transport::wire::Hello;
+use stepwright_transport::wire::{Hello, Offer};
 use stepwright_workflow::batch::Room;
 use stepwright_workflow::{AttemptKey, BatchId, StepId, Timestamp, WorkerId};
 
@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) draining: bool,
     pub(crate) heard_at: Timestamp,
     pub(crate) lease_until: Timestamp,
+    /// Which list of the orchestrators it was told.
+    pub(crate) peers_told: u64,
     pub(crate) batches: BTreeMap<BatchId, HeldBatch>,
     steps: usize,
     bytes: usize,
@@ -48,10 +50,21 @@ impl Session {
             draining: false,
             heard_at: now,
             lease_until,
+            peers_told: 0,
             batches: BTreeMap::new(),
             steps: 0,
             bytes: 0,
         }
+    }
+
+    /// What it takes from now on. Returns whether that is more than before.
+    pub(crate) fn offered(&mut self, offer: &Offer) -> bool {
+        let credit = offer.credit as usize;
+        let grown = credit > self.credit;
+        self.slots = offer.slots.max(1);
+        self.credit = credit;
+        self.credit_bytes = usize::try_from(offer.credit_bytes).unwrap_or(usize::MAX);
+        grown
     }
 
     pub(crate) fn load(&self) -> usize {
@@ -155,6 +168,10 @@ impl Sessions {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (WorkerId, &Session)> {
         self.by_worker.iter().map(|(worker, session)| (*worker, session))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (WorkerId, &mut Session)> {
+        self.by_worker.iter_mut().map(|(worker, session)| (*worker, session))
     }
 
     pub(crate) fn rooms(&self) -> Vec<Room> {

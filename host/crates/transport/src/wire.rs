@@ -221,6 +221,22 @@ pub struct WorkerHeartbeat {
     pub credit_free: u32,
     /// It takes no more work.
     pub draining: bool,
+    /// What it is willing to hold from now on, where that is not what it said last and was told to have counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Offer>,
+}
+
+/// What a worker is willing to hold, in place of what it said in `hello`: it divides what it has among several orchestrators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Counted up with every change; the orchestrator's `heartbeat` repeats it once it counts.
+    pub number: u64,
+    /// Steps that it runs at once.
+    pub slots: u32,
+    /// Steps that it is willing to hold, running ones included.
+    pub credit: u32,
+    /// Payload bytes that it is willing to hold.
+    pub credit_bytes: u64,
 }
 
 /// A worker's farewell.
@@ -245,6 +261,12 @@ pub struct Welcome {
     pub payload_bytes_max: u64,
     /// Held batches that are still the worker's. Every other one is to be dropped.
     pub keep: Vec<BatchId>,
+    /// The orchestrator's incarnation; empty from one that does not say.
+    #[serde(default)]
+    pub orchestrator: String,
+    /// The orchestrators that there are, this one among them; empty from one that does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
 }
 
 /// Steps to run.
@@ -322,8 +344,25 @@ pub struct Drain {
 }
 
 /// An orchestrator's sign of life.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct OrchestratorHeartbeat {
+    /// The orchestrators that there are, whenever that has changed; empty otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+    /// The worker's offer with this number is what counts from here on, and nothing sent before was beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<u64>,
+}
+
+/// An orchestrator that workers may go to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrchestratorHeartbeat {}
+pub struct Peer {
+    /// Its incarnation.
+    pub incarnation: String,
+    /// Where it is reached: `ipc://machine/path` by workers of the same machine, `tcp://host:port` through its gate, with `/N`
+    /// after it for the N-th pump of its process. A worker passes over those that it cannot read.
+    pub endpoints: Vec<String>,
+}
 
 /// Why the peer is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use stepwright_transport::port::SendError;
 use stepwright_transport::wire::{
-    FromWorker, Hello, PROTOCOL_VERSION, PartialResult, Serves, StepRunning, Welcome, WorkerHeartbeat,
+    FromWorker, Hello, Offer, OrchestratorHeartbeat, PROTOCOL_VERSION, PartialResult, Serves, StepRunning,
+    Welcome, WorkerHeartbeat,
 };
 use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass};
 use tokio::time::Instant;
@@ -32,11 +33,23 @@ pub(crate) enum Link {
     Leaving,
 }
 
+/// What the orchestrator was told last of how much this link takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Offered {
+    number: u64,
+    credit: u32,
+    /// It has not said yet that this counts: it may still send as much as it was offered before.
+    open: bool,
+}
+
 impl Service {
     pub(crate) fn greet(&mut self) {
         self.heard_at = self.clock.now();
         self.held.rewind();
         self.link = Link::Greeting;
+        // Nothing more can come through the connection before, and what is said now counts from the beginning.
+        self.share.shrink(self.held_now());
+        self.offered = Offered { credit: self.share.grow(), open: false, ..self.offered };
         let options = &self.options;
         let hello = Hello {
             versions: vec![PROTOCOL_VERSION],
@@ -44,9 +57,9 @@ impl Service {
             incarnation: options.incarnation.clone(),
             host: options.host.clone(),
             pid: options.pid,
-            slots: options.slots.max(1),
-            credit: if self.drain.is_some() { 0 } else { options.credit },
-            credit_bytes: options.credit_bytes,
+            slots: self.share.slots(),
+            credit: if self.drain.is_some() { 0 } else { self.offered.credit },
+            credit_bytes: self.share.bytes(self.offered.credit),
             labels: options.labels.clone(),
             serves: Serves { wasm: true, external: Vec::new() },
             held: self.held.batches(),
@@ -73,6 +86,7 @@ impl Service {
             self.slots.drop_batches(&dropped);
         }
         self.link = Link::Welcome;
+        self.tell(Some((&welcome.orchestrator, &welcome.peers)));
         tracing::info!(kept = welcome.keep.len(), "welcome at the orchestrator");
         if self.drain.is_some() {
             self.say_heartbeat();
@@ -154,8 +168,39 @@ impl Service {
             }
             self.flush();
             self.say_running();
+            self.divide();
             self.say_heartbeat();
         }
+    }
+
+    /// Offers this link's fair part, as soon as the other links' orchestrators have let go of it.
+    fn divide(&mut self) {
+        if !self.offered.open {
+            self.share.shrink(self.offered.credit.max(self.held_now()));
+        }
+        let credit = self.share.grow();
+        if credit != self.offered.credit {
+            self.offered = Offered { number: self.offered.number + 1, credit, open: true };
+        }
+    }
+
+    pub(crate) fn heartbeat_of_orchestrator(&mut self, heartbeat: OrchestratorHeartbeat) {
+        if heartbeat.offer == Some(self.offered.number) {
+            self.offered.open = false;
+        }
+        if !heartbeat.peers.is_empty() {
+            self.tell_peers(heartbeat.peers);
+        }
+    }
+
+    fn held_now(&self) -> u32 {
+        u32::try_from(self.held.steps_left()).unwrap_or(u32::MAX)
+    }
+
+    fn offer(&self) -> Option<Offer> {
+        let Offered { number, credit, open } = self.offered;
+        let (slots, credit_bytes) = (self.share.slots(), self.share.bytes(credit));
+        open.then_some(Offer { number, slots, credit, credit_bytes })
     }
 
     fn say_running(&mut self) {
@@ -178,17 +223,14 @@ impl Service {
             return;
         }
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let free = if self.drain.is_some() {
-            0
-        } else {
-            self.options.credit().saturating_sub(self.held.steps_left())
-        };
+        let free = if self.drain.is_some() { 0 } else { self.offered.credit.saturating_sub(self.held_now()) };
         let heartbeat = WorkerHeartbeat {
             held: self.held.batches(),
             latest: self.latest,
-            slots_free: count(self.slots.free()),
-            credit_free: count(free),
+            slots_free: count(self.share.slots_free()),
+            credit_free: free,
             draining: self.drain.is_some(),
+            offer: self.offer(),
         };
         let _ = self.say(FromWorker::Heartbeat(heartbeat));
     }

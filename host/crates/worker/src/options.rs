@@ -58,42 +58,11 @@ impl WorkerOptions {
         }
     }
 
-    /// The share of one of several links that work side by side: slots and credit divided, the first ones get what is left over.
-    pub fn share(mut self, number: usize, links: usize) -> Self {
-        let links = u32::try_from(links).unwrap_or(u32::MAX).max(1);
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
-        let part = |all: u32| (all / links + u32::from(number < all % links)).max(1);
-        (self.slots, self.credit) = (part(self.slots), part(self.credit));
-        self.credit_bytes = (self.credit_bytes / u64::from(links)).max(1);
-        self
-    }
-
     pub(crate) fn slots(&self) -> usize {
         usize::try_from(self.slots).unwrap_or(usize::MAX).max(1)
     }
 
-    pub(crate) fn credit(&self) -> usize {
-        usize::try_from(self.credit).unwrap_or(usize::MAX)
-    }
-
     pub(crate) fn coalesce(&self) -> Duration {
         Duration::from_millis(self.coalesce_ms)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shares_add_up_to_the_whole() {
-        for (slots, links) in [(8, 1), (8, 3), (3, 3), (7, 2)] {
-            let whole = WorkerOptions::new("w", "i", slots);
-            let shares: Vec<WorkerOptions> =
-                (0..links).map(|number| whole.clone().share(number, links)).collect();
-            assert_eq!(shares.iter().map(|share| share.slots).sum::<u32>(), whole.slots);
-            assert_eq!(shares.iter().map(|share| share.credit).sum::<u32>(), whole.credit);
-            assert!(shares.iter().all(|share| share.slots > 0));
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! The slots: so many attempts run at once, each slot taking the next queued step by itself as soon as it is free.
+//! The slots: so many attempts run at once, each slot taking the next queued step by itself as soon as it is free. The links of
+//! a process have their own queues before the slots that they share; whoever has waited longest is next.
 
 use std::collections::{HashSet, VecDeque};
 use std::pin::pin;
@@ -8,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stepwright_executor::{Control, Executor};
 use stepwright_transport::wire::{StepOutcome, StepTask};
 use stepwright_workflow::{AttemptKey, BatchId, Clock};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::attempt::{self, Identity};
+use crate::pool::{Share, Slot};
 
 /// Ended attempts that may wait for the worker's loop before a slot has to.
 const ENDED_QUEUE_MAX: usize = 256;
@@ -60,6 +62,7 @@ struct Board {
 struct Shared {
     board: Mutex<Board>,
     queued: Notify,
+    slots: Arc<Semaphore>,
     executor: Arc<dyn Executor>,
     clock: Arc<dyn Clock>,
     payload_bytes_max: AtomicU64,
@@ -73,11 +76,17 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    pub(crate) fn new(slots: usize, executor: Arc<dyn Executor>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        slots: usize,
+        share: &Share,
+        executor: Arc<dyn Executor>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let board = Board { queue: VecDeque::new(), running: (0..slots).map(|_| None).collect() };
         let shared = Arc::new(Shared {
             board: Mutex::new(board),
             queued: Notify::new(),
+            slots: share.semaphore(),
             executor,
             clock,
             payload_bytes_max: AtomicU64::new(u64::MAX),
@@ -122,12 +131,7 @@ impl Slots {
 
     /// Whether steps wait for a slot.
     pub(crate) fn is_full(&self) -> bool {
-        !self.shared.board().queue.is_empty()
-    }
-
-    /// Slots that run nothing.
-    pub(crate) fn free(&self) -> usize {
-        self.shared.board().free()
+        !self.shared.is_idle()
     }
 
     /// Tells these attempts to stop. The queued ones are taken out and returned; the running ones end by themselves.
@@ -205,6 +209,10 @@ impl Shared {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_idle(&self) -> bool {
+        self.board().queue.is_empty()
+    }
+
     fn take(&self, slot: usize) -> Option<(Job, Control)> {
         let mut board = self.board();
         let job = board.queue.pop_front()?;
@@ -221,29 +229,38 @@ impl Shared {
         }
     }
 
-    async fn next(&self, slot: usize) -> (Job, Control) {
-        loop {
-            if let Some(taken) = self.take(slot) {
-                return taken;
-            }
-            let mut queued = pin!(self.queued.notified());
-            // Registered before the second look, so that no step is queued unheard between the two.
-            queued.as_mut().enable();
-            if let Some(taken) = self.take(slot) {
-                return taken;
-            }
+    /// Waits until a step is in the queue, or may be.
+    async fn queued(&self) {
+        if !self.is_idle() {
+            return;
+        }
+        let mut queued = pin!(self.queued.notified());
+        // Registered before the second look, so that no step is queued unheard between the two.
+        queued.as_mut().enable();
+        if self.is_idle() {
             queued.await;
+        }
+    }
+
+    async fn next(&self, slot: usize) -> Option<(Job, Control, Slot)> {
+        loop {
+            self.queued().await;
+            // The step stays in the queue until there is a slot for it: it may be cancelled, or taken by one that is free.
+            let free = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+            if let Some((job, control)) = self.take(slot) {
+                return Some((job, control, free));
+            }
         }
     }
 }
 
 async fn serve(shared: Arc<Shared>, slot: usize, ended: mpsc::Sender<Ended>) {
-    loop {
-        let (job, control) = shared.next(slot).await;
+    while let Some((job, control, free)) = shared.next(slot).await {
         let key = job.key();
         let limits = (shared.clock.now(), shared.payload_bytes_max.load(Ordering::Relaxed));
         let result = attempt::run(&*shared.executor, job.step, control, limits).await;
         shared.clear(slot);
+        drop(free);
         if ended.send(Ended { key, result }).await.is_err() {
             return;
         }

@@ -15,8 +15,10 @@ use crate::attempt::never_ran;
 use crate::drain::Drain;
 use crate::end::{WorkerEnd, WorkerError};
 use crate::held::Held;
-use crate::link::Link;
+use crate::link::{Link, Offered};
 use crate::options::WorkerOptions;
+use crate::peers::News;
+use crate::pool::{Pool, Share};
 use crate::slots::{Ended, Job, Slots};
 
 /// How often to look for silence until the orchestrator has said how often it wants a heartbeat.
@@ -28,6 +30,8 @@ pub struct Worker {
     executor: Arc<dyn Executor>,
     clock: Arc<dyn Clock>,
     options: WorkerOptions,
+    share: Share,
+    news: Option<News>,
 }
 
 impl Worker {
@@ -38,7 +42,20 @@ impl Worker {
         clock: Arc<dyn Clock>,
         options: WorkerOptions,
     ) -> Self {
-        Self { port, executor, clock, options }
+        let share = Pool::new(&options).link();
+        Self { port, executor, clock, options, share, news: None }
+    }
+
+    /// One of several links that share the slots and the credit of their process.
+    #[must_use]
+    pub fn sharing(self, share: Share) -> Self {
+        Self { share, ..self }
+    }
+
+    /// Tells what it hears of orchestrators.
+    #[must_use]
+    pub fn telling(self, news: News) -> Self {
+        Self { news: Some(news), ..self }
     }
 
     /// Works until it is told to stop, by a token or by the orchestrator, or cannot go on.
@@ -53,12 +70,17 @@ impl Worker {
         drain: CancellationToken,
         abort: CancellationToken,
     ) -> Result<WorkerEnd, WorkerError> {
-        let slots = Slots::new(self.options.slots(), self.executor, Arc::clone(&self.clock));
+        let clock = Arc::clone(&self.clock);
+        let slots = Slots::new(self.options.slots(), &self.share, self.executor, clock);
         let mut service = Service {
             heard_at: self.clock.now(),
             port: self.port,
             clock: self.clock,
             options: self.options,
+            share: self.share,
+            offered: Offered::default(),
+            news: self.news,
+            heard_from: String::new(),
             slots,
             held: Held::default(),
             latest: None,
@@ -88,6 +110,11 @@ pub(crate) struct Service {
     pub(crate) port: Box<dyn WorkerPort>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: WorkerOptions,
+    pub(crate) share: Share,
+    pub(crate) offered: Offered,
+    pub(crate) news: Option<News>,
+    /// The incarnation that welcomed this link on the present connection.
+    pub(crate) heard_from: String,
     pub(crate) slots: Slots,
     pub(crate) held: Held,
     /// The newest batch that came, taken or not.
@@ -169,6 +196,7 @@ impl Service {
             WorkerEvent::Disconnected => {
                 tracing::info!(held = self.held.steps_left(), "the connection to the orchestrator is gone");
                 self.link = Link::Down;
+                self.tell(None);
             }
             WorkerEvent::Message(message) => {
                 self.heard_at = self.clock.now();
@@ -191,7 +219,7 @@ impl Service {
             ToWorker::Drain(drain) => {
                 self.begin_drain(format!("the orchestrator asked: {}", drain.reason), None);
             }
-            ToWorker::Heartbeat(_) => {}
+            ToWorker::Heartbeat(heartbeat) => self.heartbeat_of_orchestrator(heartbeat),
         }
         Ok(())
     }
@@ -201,9 +229,10 @@ impl Service {
         let id = batch.batch;
         self.latest = self.latest.max(Some(id));
         // Attempts that were told to stop hold a slot for a moment after the orchestrator has let go of them.
-        let room = self.options.credit().saturating_add(self.options.slots());
+        let credit = usize::try_from(self.share.reserved()).unwrap_or(usize::MAX);
+        let room = credit.saturating_add(self.options.slots());
         if self.held.steps_left() + batch.steps.len() > room {
-            let (held, credit) = (self.held.steps_left(), self.options.credit());
+            let held = self.held.steps_left();
             tracing::error!(batch = %id, steps = batch.steps.len(), held, credit, "refused a batch beyond the credit");
             return;
         }

@@ -14,10 +14,11 @@ use stepwright_executor::{Control, Executor, HostBroken, Scripted, ScriptedExecu
 use stepwright_transport::local::LocalWorkerPort;
 use stepwright_transport::port::{OrchestratorEvent, PortStats, SendError, WorkerEvent, WorkerPort};
 use stepwright_transport::wire::{
-    Drain, FromWorker, OutcomeStatus, PartialResult, Refuse, Resend, StepOutcome, ToWorker, Welcome,
+    Drain, FromWorker, Offer, OrchestratorHeartbeat, OutcomeStatus, PartialResult, Peer, Refuse, Resend,
+    StepOutcome, ToWorker, Welcome, WorkerHeartbeat,
 };
 use stepwright_transport::zmq;
-use stepwright_worker::{WorkerError, WorkerOptions};
+use stepwright_worker::{Heard, News, Pool, WorkerError, WorkerOptions};
 use stepwright_workflow::{AttemptKey, BatchId, FailureClass, Outcome, Payload};
 
 fn completes() -> Arc<dyn Executor> {
@@ -505,9 +506,12 @@ async fn a_worker_comes_works_and_goes_over_zeromq() {
     let message_bytes_max = 8 << 20;
     let bind = zmq::BindOptions { path: path.clone(), incarnation: "o".into(), message_bytes_max };
     let port = zmq::bind(bind).await.unwrap();
-    let end =
-        zmq::connect(zmq::ConnectOptions { paths: vec![path], incarnation: "inc".into(), message_bytes_max })
-            .unwrap();
+    let end = zmq::connect(zmq::ConnectOptions {
+        routes: vec![path].into(),
+        incarnation: "inc".into(),
+        message_bytes_max,
+    })
+    .unwrap();
     let mut desk = Desk::at(Box::new(port), Box::new(end), completes(), options(2));
     desk.hello().await;
     desk.say(ToWorker::Welcome(welcome()));
@@ -523,4 +527,99 @@ async fn a_worker_comes_works_and_goes_over_zeromq() {
     desk.reconciled(1);
     desk.goodbye().await;
     assert_eq!(desk.end().await.unwrap().outcomes_unacknowledged, 0);
+}
+
+fn counts(number: u64) -> ToWorker {
+    ToWorker::Heartbeat(OrchestratorHeartbeat { peers: Vec::new(), offer: Some(number) })
+}
+
+fn nobody() -> News {
+    Arc::new(|_| {})
+}
+
+/// Whatever the number of links: what one of them was offered before is nobody else's until its orchestrator has said that it
+/// counts no more, and until the link holds no more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_links_together_hold_and_run_no_more_than_their_process_has_room_for() {
+    let options = WorkerOptions { credit: 8, credit_bytes: 800, ..options(2) };
+    let (gate, permits) = gate();
+    let pool = Pool::new(&options);
+    let mut first = Desk::sharing(&pool, gate.clone(), options.clone(), nobody());
+    let hello = first.hello().await;
+    assert_eq!((hello.slots, hello.credit, hello.credit_bytes), (2, 8, 800));
+    first.say(ToWorker::Welcome(Welcome { heartbeat_ms: 5, ..welcome() }));
+    first.batch(1, (1..=8).map(step));
+
+    let mut second = Desk::sharing(&pool, gate.clone(), options, nobody());
+    let hello = second.hello().await;
+    assert_eq!((hello.slots, hello.credit, hello.credit_bytes), (1, 0, 0), "the first one has it all");
+    second.say(ToWorker::Welcome(Welcome { heartbeat_ms: 5, ..welcome() }));
+    let offer = first.heartbeat(|heartbeat| heartbeat.offer.is_some()).await.offer;
+    assert_eq!(offer, Some(Offer { number: 1, slots: 1, credit: 4, credit_bytes: 400 }));
+    let said_nothing_new = |heartbeat: &WorkerHeartbeat| {
+        assert_eq!((heartbeat.offer, heartbeat.credit_free), (None, 0));
+        true
+    };
+    for _ in 0..5 {
+        second.heartbeat(said_nothing_new).await;
+    }
+    first.say(counts(1));
+    first.heartbeat(|heartbeat| heartbeat.offer.is_none()).await;
+    for _ in 0..5 {
+        second.heartbeat(said_nothing_new).await;
+    }
+    // Four of the first one's eight end, and only then there is room for the second one.
+    permits.add_permits(4);
+    let offer =
+        second.heartbeat(|heartbeat| heartbeat.offer.is_some_and(|offer| offer.credit == 4)).await.offer;
+    let number = offer.unwrap().number;
+    second.say(counts(number));
+    second.batch(2, (11..=14).map(step));
+    permits.add_permits(8);
+    assert_eq!(first.completion().await.completed, 8);
+    assert_eq!(second.completion().await.completed, 4);
+    assert_eq!(gate.most_at_once(), 2, "the slots are those of both together");
+    // What one of them leaves is the other one's.
+    second.leave().await;
+    let offer = first.heartbeat(|heartbeat| heartbeat.offer.is_some()).await.offer;
+    assert_eq!(offer, Some(Offer { number: 2, slots: 2, credit: 8, credit_bytes: 800 }));
+    first.leave().await;
+}
+
+/// A new connection begins with what is fair now, whatever was offered on the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_that_comes_back_offers_its_fair_part_at_once() {
+    let options = WorkerOptions { credit: 8, ..options(2) };
+    let pool = Pool::new(&options);
+    let mut first = Desk::sharing(&pool, completes(), options.clone(), nobody());
+    assert_eq!(first.hello().await.credit, 8);
+    let mut second = Desk::sharing(&pool, completes(), options, nobody());
+    assert_eq!(second.hello().await.credit, 0);
+    first.break_connection();
+    assert_eq!(first.hello().await.credit, 4);
+    second.break_connection();
+    assert_eq!(second.hello().await.credit, 4);
+    first.leave().await;
+    second.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_heard_of_orchestrators_is_handed_on() {
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let news: News = Arc::new(move |heard| sender.send(heard).unwrap());
+    let options = options(1);
+    let mut desk = Desk::sharing(&Pool::new(&options), completes(), options, news);
+    let peer = |name: &str| Peer { incarnation: name.to_owned(), endpoints: vec![format!("tcp://{name}:1")] };
+    let said = |peers: &[Peer]| Some(Heard { orchestrator: "o".to_owned(), peers: peers.to_vec() });
+    desk.hello().await;
+    desk.say(ToWorker::Welcome(Welcome { peers: vec![peer("o")], ..welcome() }));
+    assert_eq!(heard.recv().await.unwrap(), said(&[peer("o")]));
+    desk.say(ToWorker::Heartbeat(OrchestratorHeartbeat::default()));
+    let both = vec![peer("o"), peer("p")];
+    desk.say(ToWorker::Heartbeat(OrchestratorHeartbeat { peers: both.clone(), offer: None }));
+    assert_eq!(heard.recv().await.unwrap(), said(&both), "a heartbeat without news is none");
+    desk.break_connection();
+    assert_eq!(heard.recv().await.unwrap(), None);
+    desk.hello().await;
+    desk.leave().await;
 }

@@ -24,6 +24,7 @@ impl Orchestrator {
             }
             Err(error) => self.put_back(*input, replies, &error),
         }
+        self.confirm_offers();
     }
 
     fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
@@ -89,6 +90,9 @@ impl Orchestrator {
             self.greeting.retain(|greeting| *greeting != connection);
             let now = self.clock.now();
             let mut session = Session::new(connection, &hello, now, lease_until);
+            let (version, peers) = self.peers.list();
+            session.peers_told = version;
+            self.peers.wanted = true;
             for (batch, unreported) in &kept {
                 let outstanding = unreported.iter().map(|pair| (*pair, 0)).collect();
                 // Its time began on another connection; it gets the longest deadline anew.
@@ -104,6 +108,8 @@ impl Orchestrator {
                 message_bytes_max: self.options.message_bytes_max,
                 payload_bytes_max: self.options.payload_bytes_max,
                 keep: kept.into_iter().map(|(batch, _)| batch).collect(),
+                orchestrator: self.options.incarnation.clone(),
+                peers,
             };
             self.send(connection, ToWorker::Welcome(welcome));
             self.gathered.look.claim = true;

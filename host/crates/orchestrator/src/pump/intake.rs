@@ -93,6 +93,11 @@ impl Orchestrator {
             self.gathered.lost.push(batch);
         }
         session.draining = heartbeat.draining;
+        if let Some(offer) = &heartbeat.offer {
+            let grown = session.offered(offer);
+            self.gathered.look.claim |= grown;
+            self.offered(worker, offer.number);
+        }
         // It leaves once its books are closed.
         self.gathered.look.completions |= heartbeat.draining;
     }
@@ -103,7 +108,7 @@ impl Orchestrator {
         if let Some(worker) = self.sessions.disconnected(connection) {
             // The worker may be back in a moment with its outcomes; but it has less time than a silent one.
             let grace = std::time::Duration::from_millis(self.options.reconnect_grace_ms);
-            self.gathered.renewals.push((worker, self.clock.now().after(grace)));
+            self.gathered.shortened.push((worker, self.clock.now().after(grace)));
         }
     }
 
@@ -113,6 +118,7 @@ impl Orchestrator {
                 self.gathered.look.claim = true;
                 self.gathered.look.timers = true;
                 self.gathered.look.cancelled = true;
+                self.peers.wanted = true;
             }
             Command::Start(tasks, reply) => {
                 self.gathered.starts.push(tasks);

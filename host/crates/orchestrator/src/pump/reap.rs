@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use stepwright_transport::wire::{Cancel, OrchestratorHeartbeat, ToWorker};
+use stepwright_transport::wire::{Cancel, ToWorker};
 use stepwright_workflow::{AttemptKey, BatchId, TaskId, WorkerId};
 
 use super::Orchestrator;
@@ -44,11 +44,7 @@ impl Orchestrator {
         self.disconnect_silent();
         self.end_overdue();
         self.forget_strangers();
-        let connections: Vec<_> =
-            self.sessions.iter().filter_map(|(_, session)| session.connection).collect();
-        for connection in connections {
-            self.send(connection, ToWorker::Heartbeat(OrchestratorHeartbeat {}));
-        }
+        self.say_heartbeats();
         self.renew_leases();
         // A round looks for itself; and it must be polled to let go of the only connection that some stores have.
         if self.runner.is_some() {
@@ -88,14 +84,16 @@ impl Orchestrator {
         }
     }
 
-    /// One statement for all the workers whose lease has run for a while.
+    /// One statement for all the workers, as soon as the lease of one of them has run for a while: those that joined at other times
+    /// are renewed along with it, and fall into step.
     fn renew_leases(&mut self) {
         let (now, lease) = (self.clock.now(), self.options.lease());
         let alive = self.alive();
-        let due = self.sessions.iter().filter(|(worker, session)| {
-            alive.contains(worker) && session.lease_until.since(now) < lease.mul_f32(0.6)
-        });
-        self.gathered.renewals.extend(due.map(|(worker, _)| (worker, now.after(lease))));
+        let left =
+            |worker: &WorkerId| self.sessions.get(*worker).map(|session| session.lease_until.since(now));
+        if alive.iter().filter_map(left).any(|left| left < lease.mul_f32(0.6)) {
+            self.gathered.renewals = alive.into_iter().collect();
+        }
     }
 
     /// Finds batches that the database knows and this orchestrator does not: their commit was made but not reported, or an

@@ -35,7 +35,10 @@ use crate::plans::Plans;
 pub(crate) struct RoundInput {
     pub(crate) joins: Vec<(ConnectionId, Hello)>,
     pub(crate) leaves: Vec<(WorkerId, WorkerState)>,
-    pub(crate) renewals: Vec<(WorkerId, Timestamp)>,
+    /// Leases that are to run for their whole time again.
+    pub(crate) renewals: Vec<WorkerId>,
+    /// Leases that are to end at this moment.
+    pub(crate) shortened: Vec<(WorkerId, Timestamp)>,
     pub(crate) outcomes: Vec<(BatchId, StepOutcome)>,
     /// Who reported each outcome, in the same order.
     pub(crate) reporters: Vec<WorkerId>,
@@ -80,6 +83,7 @@ impl RoundInput {
         let told = self.joins.is_empty()
             && self.leaves.is_empty()
             && self.renewals.is_empty()
+            && self.shortened.is_empty()
             && self.outcomes.is_empty()
             && self.running.is_empty()
             && !self.completions_are_due()
@@ -106,6 +110,7 @@ impl RoundInput {
         before(&mut self.joins, undone.joins);
         before(&mut self.leaves, undone.leaves);
         before(&mut self.renewals, undone.renewals);
+        before(&mut self.shortened, undone.shortened);
         before(&mut self.outcomes, undone.outcomes);
         before(&mut self.reporters, undone.reporters);
         before(&mut self.running, undone.running);

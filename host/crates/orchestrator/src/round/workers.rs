@@ -26,12 +26,9 @@ impl Work<'_> {
         let vanished =
             leaving.iter().filter(|(_, state)| *state == WorkerState::Lost).map(|(worker, _)| *worker);
         self.vanished = vanished.collect();
-        let (ordinary, shortened): (Vec<_>, Vec<_>) =
-            input.renewals.iter().copied().partition(|(_, until)| *until >= lease_until);
-        let ordinary: Vec<WorkerId> = ordinary.into_iter().map(|(worker, _)| worker).collect();
-        self.renew(&ordinary, lease_until).await?;
-        for (worker, until) in shortened {
-            self.renew(&[worker], until).await?;
+        self.renew(&input.renewals, lease_until).await?;
+        for (worker, until) in &input.shortened {
+            self.renew(&[*worker], *until).await?;
         }
         for (connection, hello) in &input.joins {
             let worker = self.join(hello, lease_until).await?;

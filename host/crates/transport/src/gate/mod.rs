@@ -5,6 +5,8 @@
 //!   DEALER ─ipc─▶ tunnel ─tcp─ TLS ─ "STEPWRIGHT/1 <token>\n" ─▶ gate ─ipc─▶ ROUTER
 //! ```
 //!
+//! A process with several pumps has one gate for all of them: ` <number>` after the token asks for another one than the first.
+//!
 //! A TCP peer of a bare ROUTER could abort the process or hold its memory with a few bytes; here nothing of ZeroMQ is reached
 //! before the token, and nothing larger than the limits after it. What a connection costs is bounded before and after the
 //! token, in time and in number, and who has shown none can take a place only from others that have shown none.
@@ -25,7 +27,7 @@ use std::time::Duration;
 
 pub use admission::{Admitted, AllowList, Entries};
 pub use frames::{FrameGuard, Violation};
-pub use server::{Gate, GateError, GateOptions, GateStats};
+pub use server::{Gate, GateError, GateOptions, GateStats, Pump};
 pub use tls::{GateFiles, GateTls, TlsError, TunnelTls};
 pub use token::{Token, TokenError};
 pub use tunnel::{Tunnel, TunnelError, TunnelOptions};

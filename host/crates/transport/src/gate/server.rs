@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,12 +36,33 @@ pub struct GateOptions {
     pub path: PathBuf,
     /// The orchestrator's incarnation, told to whoever may enter.
     pub incarnation: String,
+    /// The further pumps of its process, for those who ask for the second, the third and so on.
+    pub further: Vec<Pump>,
     /// The largest message, in bytes.
     pub message_bytes_max: usize,
     /// Connections that are inside at once.
     pub connections_max: usize,
     /// How long peers are waited for.
     pub timeouts: Timeouts,
+}
+
+/// Another orchestrator behind the same gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pump {
+    /// Its socket.
+    pub path: PathBuf,
+    /// Its incarnation.
+    pub incarnation: String,
+}
+
+impl GateOptions {
+    /// Socket and incarnation of the pump that is asked for, counted from 1.
+    fn pump(&self, number: usize) -> Option<(&Path, &str)> {
+        match number.checked_sub(2) {
+            None => (number == 1).then_some((&self.path, &self.incarnation)),
+            Some(at) => self.further.get(at).map(|pump| (pump.path.as_path(), pump.incarnation.as_str())),
+        }
+    }
 }
 
 /// Why a gate does not open.
@@ -183,6 +204,7 @@ struct Entry {
     hash: Digest,
     token: TokenId,
     name: String,
+    pump: Pump,
     _place: OwnedSemaphorePermit,
 }
 
@@ -217,7 +239,7 @@ impl Connection {
         self.shared.entries.note(entry.token);
         // The stream is closed after the count: whoever sees the end finds it counted.
         tokio::select! {
-            end = self.pass(&mut stream) => self.ended(&entry, end),
+            end = self.pass(&mut stream, &entry.pump) => self.ended(&entry, end),
             () = until_gone(self.shared.options.allowed.clone(), entry.hash) => {
                 self.shared.counters.expelled.fetch_add(1, Ordering::Relaxed);
                 let Entry { token, name, .. } = &entry;
@@ -230,19 +252,31 @@ impl Connection {
     async fn greet(&self, stream: &mut (impl AsyncRead + Unpin)) -> Result<Entry, String> {
         let line = read_line(stream).await.map_err(|error| error.to_string())?;
         let expected = || "the first line must be 'STEPWRIGHT/1 <token>'".to_owned();
-        let secret = line.trim_end_matches('\r').strip_prefix(GREETING).ok_or_else(expected)?;
+        let said = line.trim_end_matches('\r').strip_prefix(GREETING).ok_or_else(expected)?;
+        let (secret, pump) = said.split_once(' ').unwrap_or((said, "1"));
         let hash = Digest::of(secret.as_bytes());
         let admitted = self.shared.options.allowed.borrow().find(&hash, Instant::now()).cloned();
         let admitted = admitted.ok_or("the token is wrong, revoked or expired")?;
+        let pump = self.pump(pump)?;
         let place = self.shared.places.clone().try_acquire_owned();
         let place = place.map_err(|_| "the gate has no place for another connection")?;
-        Ok(Entry { hash, token: admitted.token, name: admitted.name, _place: place })
+        Ok(Entry { hash, token: admitted.token, name: admitted.name, pump, _place: place })
     }
 
-    async fn pass(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    /// The pump that is asked for.
+    fn pump(&self, number: &str) -> Result<Pump, String> {
         let options = &self.shared.options;
-        let inner = UnixStream::connect(&options.path).await?;
-        stream.write_all(format!("OK {}\n", options.incarnation).as_bytes()).await?;
+        let found = number.parse().ok().and_then(|number| options.pump(number));
+        let (path, incarnation) = found.ok_or_else(|| {
+            format!("there is no such pump; they are numbered from 1 to {}", options.further.len() + 1)
+        })?;
+        Ok(Pump { path: path.to_owned(), incarnation: incarnation.to_owned() })
+    }
+
+    async fn pass(&self, stream: &mut (impl AsyncRead + AsyncWrite + Unpin), pump: &Pump) -> io::Result<()> {
+        let options = &self.shared.options;
+        let inner = UnixStream::connect(&pump.path).await?;
+        stream.write_all(format!("OK {}\n", pump.incarnation).as_bytes()).await?;
         stream.flush().await?;
         relay(stream, inner, FrameGuard::new(options.message_bytes_max), &options.timeouts).await
     }

@@ -20,6 +20,8 @@ use crate::zmq::{PathError, private_folder};
 pub struct TunnelOptions {
     /// The gate, as `host:port`.
     pub gate: String,
+    /// Which pump behind the gate, counted from 1.
+    pub pump: u32,
     /// Where the token is read from, anew for each connection: what was rotated counts from the next one on.
     pub token_file: PathBuf,
     /// TLS, or none.
@@ -112,12 +114,17 @@ async fn enter(
     deadline: Instant,
 ) -> io::Result<()> {
     let token = Token::read(&options.token_file).map_err(io::Error::other)?;
-    within(deadline, greet(&mut stream, &token)).await?;
+    within(deadline, greet(&mut stream, &token, options.pump)).await?;
     relay(stream, worker, FrameGuard::new(options.message_bytes_max), &options.timeouts).await
 }
 
-async fn greet(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), token: &Token) -> io::Result<()> {
-    stream.write_all(format!("{GREETING}{}\n", token.reveal()).as_bytes()).await?;
+async fn greet(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    token: &Token,
+    pump: u32,
+) -> io::Result<()> {
+    let pump = if pump > 1 { format!(" {pump}") } else { String::new() };
+    stream.write_all(format!("{GREETING}{}{pump}\n", token.reveal()).as_bytes()).await?;
     stream.flush().await?;
     let line = read_line(stream).await?;
     match line.strip_prefix("NO ") {

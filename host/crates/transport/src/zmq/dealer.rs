@@ -13,6 +13,7 @@ use zeromq::{
 };
 
 use super::outbox::Outbox;
+use super::routes::Routes;
 use super::{BURST, ConnectOptions, SharedStats, bytes, endpoint, written};
 use crate::codec::{self, Frames};
 use crate::port::WorkerEvent;
@@ -38,8 +39,7 @@ pub(super) enum Command {
 }
 
 pub(super) struct Dealer {
-    /// The first is home; the others are turned to while it does not answer.
-    endpoints: Vec<String>,
+    routes: Routes,
     outbox: Outbox<WorkerEvent>,
     commands: mpsc::UnboundedReceiver<Command>,
     stats: Arc<SharedStats>,
@@ -76,7 +76,7 @@ impl Dealer {
         stats: Arc<SharedStats>,
     ) -> Self {
         Self {
-            endpoints: options.paths.iter().map(|path| endpoint(path)).collect(),
+            routes: options.routes.clone(),
             outbox: Outbox::new(events),
             commands,
             stats,
@@ -90,9 +90,10 @@ impl Dealer {
         let mut pause = PAUSE_FIRST;
         let mut turn = 0;
         loop {
-            let at = turn % self.endpoints.len().max(1);
-            let Some(endpoint) = self.endpoints.get(at).cloned() else { return };
-            let connecting = attempt(endpoint, pause.max(TRY_TIMEOUT));
+            let endpoints: Vec<String> = self.routes.list().iter().map(|path| endpoint(path)).collect();
+            let at = turn % endpoints.len().max(1);
+            let Some(goal) = endpoints.get(at) else { return };
+            let connecting = attempt(goal.clone(), pause.max(TRY_TIMEOUT));
             let Some(connection) = self.meanwhile(connecting).await else { return };
             turn += 1;
             if let Some(connection) = connection {
@@ -106,7 +107,7 @@ impl Dealer {
             }
             let Some(()) = self.meanwhile(tokio::time::sleep(jittered(pause))).await else { return };
             // One round of all of them is one try.
-            if turn % self.endpoints.len().max(1) == 0 {
+            if turn % endpoints.len().max(1) == 0 {
                 pause = (pause * 2).min(PAUSE_LAST);
             }
         }
@@ -117,6 +118,7 @@ impl Dealer {
         loop {
             self.connections += 1;
             self.accepted = false;
+            self.routes.arrived(!away);
             self.outbox.push(WorkerEvent::Connected);
             let end = self.serve(connection, away).await;
             match end {
@@ -157,7 +159,8 @@ impl Dealer {
 
     async fn serve(&mut self, (mut socket, mut monitor): Connection, away: bool) -> End {
         let mut commands = Vec::with_capacity(BURST);
-        let mut home = pin!(back_home(self.endpoints.first().filter(|_| away).cloned()));
+        let home = self.routes.list().into_iter().next().filter(|_| away);
+        let mut home = pin!(back_home(home.map(|path| endpoint(&path))));
         loop {
             let room = self.outbox.has_room();
             tokio::select! {

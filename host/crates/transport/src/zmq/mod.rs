@@ -15,6 +15,7 @@ mod orchestrator;
 mod outbox;
 mod path;
 mod router;
+mod routes;
 mod worker;
 
 use std::sync::Mutex;
@@ -25,6 +26,7 @@ use crate::port::PortStats;
 pub use orchestrator::{BindError, BindOptions, ZmqOrchestratorPort, bind};
 pub(crate) use path::free_socket;
 pub use path::{PathError, private_folder};
+pub use routes::Routes;
 pub use worker::{ConnectOptions, ZmqWorkerPort, connect};
 
 /// Events that may wait for a port's owner. Beyond it, peers wait in their sockets.

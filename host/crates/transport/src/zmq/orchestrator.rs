@@ -175,7 +175,7 @@ mod tests {
         let options = BindOptions { path: path.clone(), incarnation: incarnation.clone(), message_bytes_max };
         let mut orchestrator = bind(options).await.unwrap();
         let mut worker =
-            connect(ConnectOptions { paths: vec![path], incarnation, message_bytes_max }).unwrap();
+            connect(ConnectOptions { routes: vec![path].into(), incarnation, message_bytes_max }).unwrap();
         assert_eq!(worker.recv().await, Some(WorkerEvent::Connected));
         for reason in ["heard", "queued"] {
             worker.send(FromWorker::Goodbye(Goodbye { reason: reason.to_owned() })).unwrap();

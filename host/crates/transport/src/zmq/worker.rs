@@ -1,6 +1,5 @@
 //! A worker's end: the port before a DEALER.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -9,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::dealer::{Command, Dealer};
 use super::path::{PathError, short_enough};
+use super::routes::Routes;
 use super::{QUEUE_MAX, SharedStats, bytes};
 use crate::backlog::Backlog;
 use crate::codec::{Envelope, Message as _};
@@ -18,9 +18,8 @@ use crate::wire::FromWorker;
 /// What a DEALER needs to know.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// Sockets of orchestrators, or of tunnels to them: the one to be connected to, then those to turn to while it is away.
-    /// At least one.
-    pub paths: Vec<PathBuf>,
+    /// Where to connect, and where to turn meanwhile.
+    pub routes: Routes,
     /// This worker's incarnation, for the headers.
     pub incarnation: String,
     /// The largest message either way, in bytes.
@@ -39,19 +38,21 @@ pub struct ZmqWorkerPort {
     backlog: Option<Backlog>,
     message_bytes_max: usize,
     stats: Arc<SharedStats>,
+    routes: Routes,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Begins to connect, and keeps at it: the orchestrator need not be there yet.
 pub fn connect(options: ConnectOptions) -> Result<ZmqWorkerPort, PathError> {
-    for path in &options.paths {
+    let paths = options.routes.list();
+    for path in &paths {
         short_enough(path)?;
     }
     let (event_sender, events) = mpsc::channel(QUEUE_MAX);
     let (commands, command_receiver) = mpsc::unbounded_channel();
     let stats = Arc::new(SharedStats::default());
     let dealer = Dealer::new(&options, event_sender, command_receiver, stats.clone());
-    let path = options.paths.first().cloned().unwrap_or_default();
+    let path = paths.into_iter().next().unwrap_or_default();
     let io = |source| PathError::Io { path, source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(io.clone())?;
     let spawned = std::thread::Builder::new()
@@ -66,6 +67,7 @@ pub fn connect(options: ConnectOptions) -> Result<ZmqWorkerPort, PathError> {
         backlog: None,
         message_bytes_max: options.message_bytes_max,
         stats,
+        routes: options.routes,
         thread: Some(thread),
     })
 }
@@ -77,6 +79,7 @@ impl WorkerPort for ZmqWorkerPort {
         match &event {
             Some(WorkerEvent::Connected) => {
                 self.connections += 1;
+                self.routes.heard(true);
                 self.backlog = Some(Backlog::default());
             }
             Some(WorkerEvent::Message(_)) => {
@@ -84,7 +87,10 @@ impl WorkerPort for ZmqWorkerPort {
                     backlog.heard();
                 }
             }
-            Some(WorkerEvent::Disconnected) | None => self.backlog = None,
+            Some(WorkerEvent::Disconnected) | None => {
+                self.backlog = None;
+                self.routes.heard(false);
+            }
         }
         event
     }
@@ -152,8 +158,11 @@ mod tests {
         let options =
             BindOptions { path: path.clone(), incarnation: incarnation(), message_bytes_max: 1_000 };
         let mut orchestrator = bind(options).await.unwrap();
-        let options =
-            ConnectOptions { paths: vec![path], incarnation: incarnation(), message_bytes_max: 1_000 };
+        let options = ConnectOptions {
+            routes: vec![path].into(),
+            incarnation: incarnation(),
+            message_bytes_max: 1_000,
+        };
         let mut worker = connect(options).unwrap();
         assert_eq!(worker.recv().await, Some(WorkerEvent::Connected));
         worker.send(say("first")).unwrap();

@@ -1,16 +1,19 @@
 //! The gate for those who may pass it, and for those who almost may: tokens that change, certificates that change, ports that
 //! are taken.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use stepwright_transport::gate::{Gate, GateError, GateOptions, Timeouts, TlsError, TunnelTls};
-use stepwright_transport::port::{WorkerEvent, WorkerPort};
+use stepwright_transport::port::{OrchestratorPort, WorkerEvent, WorkerPort};
+use stepwright_transport::zmq;
 use stepwright_workflow::TokenId;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::certificates::Authority;
-use crate::links::{GateSetup, Gated, Link as _, allow};
+use crate::links::{GateSetup, Gated, Link as _, MESSAGE_BYTES_MAX, Zmq, allow, secret};
 use crate::ports::{connected, heard, say};
 use crate::siege::{REFUSED, Siege};
 
@@ -164,4 +167,60 @@ fn files_that_are_no_certificates_are_named() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     let open = check(&authority.ca(), Some((certificate, key))).unwrap_err();
     assert!(matches!(open, TlsError::Open { mode: 0o644, .. }), "{open}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_gate_leads_to_the_pump_that_is_asked_for() {
+    let link = Gated::new().await;
+    let mut first = link.open().await;
+    let options = zmq::BindOptions { path: link.inner.second(), ..link.inner.bind_options() };
+    let mut second = zmq::bind(options).await.unwrap();
+    for (pump, port) in [(1, &mut *first), (2, &mut second as &mut dyn OrchestratorPort)] {
+        let mut worker = link.worker_to(pump, 0, None);
+        connected(&mut worker).await;
+        worker.send(say(pump)).unwrap();
+        assert_eq!(heard(port).await.1, pump.to_string());
+    }
+    let unknown = "NO there is no such pump; they are numbered from 1 to 2\n";
+    for pump in ["0", "3", "two", "2 ", ""] {
+        let line = format!("STEPWRIGHT/1 {} {pump}\n", secret(0).reveal());
+        assert_eq!(knock(&link, line.as_bytes()), unknown, "'{pump}'");
+    }
+    // Who may not enter is told nothing of pumps.
+    let refused = "NO the token is wrong, revoked or expired\n";
+    assert_eq!(knock(&link, format!("STEPWRIGHT/1 {} 3\n", secret(9).reveal()).as_bytes()), refused);
+}
+
+fn knock(link: &Gated, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(link.address).unwrap();
+    stream.write_all(bytes).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    answer
+}
+
+/// Home first, then the others, also those that were not known at the beginning; and home again once it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_turns_to_a_place_that_it_learned_of_later() {
+    let link = Zmq::new().await;
+    let mut home = link.open().await;
+    let routes = zmq::Routes::new(vec![link.path()]);
+    let options = zmq::ConnectOptions {
+        routes: routes.clone(),
+        incarnation: "worker".to_owned(),
+        message_bytes_max: MESSAGE_BYTES_MAX,
+    };
+    let mut worker = zmq::connect(options).unwrap();
+    connected(&mut worker).await;
+    assert!(routes.at_home());
+    let elsewhere = zmq::BindOptions { path: link.second(), ..link.bind_options() };
+    let mut other = zmq::bind(elsewhere).await.unwrap();
+    routes.set(vec![link.path(), link.second()]);
+    worker.send(say("first")).unwrap();
+    assert_eq!(heard(&mut *home).await.1, "first");
+    home.close().await;
+    connected(&mut worker).await;
+    assert!(!routes.at_home());
+    worker.send(say("away")).unwrap();
+    assert_eq!(heard(&mut other).await.1, "away");
 }

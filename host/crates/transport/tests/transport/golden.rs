@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use stepwright_transport::codec::{Envelope, Header, Message, decode};
-use stepwright_transport::wire::{FromWorker, ToWorker};
+use stepwright_transport::wire::{FromWorker, OrchestratorHeartbeat, ToWorker, WorkerHeartbeat};
 
 use crate::samples;
 
@@ -57,6 +57,28 @@ fn check<T: Message + PartialEq + std::fmt::Debug>(sender: &str, messages: &[T])
 fn every_message_is_spelled_as_in_its_golden_file() {
     check("worker", &samples::from_worker());
     check("orchestrator", &samples::to_worker());
+}
+
+/// Bodies as the version before this one sent them, and fields as the one after may: both are read.
+#[test]
+fn a_peer_one_version_apart_is_understood() {
+    let frames = |kind: &str, body: &str| {
+        let header = format!("{{\"v\":1,\"kind\":\"{kind}\",\"seq\":1,\"sender\":\"x\",\"newer\":1}}");
+        [Bytes::from(header), Bytes::from(body.to_owned())]
+    };
+    let older = "{\"version\":1,\"heartbeat_ms\":1000,\"lease_ms\":5000,\"message_bytes_max\":8388608,\
+                  \"payload_bytes_max\":1048576,\"keep\":[7],\"newer\":{}}";
+    let Ok(ToWorker::Welcome(welcome)) = decode(&frames("welcome", older), MAX) else { panic!("no welcome") };
+    assert_eq!((welcome.orchestrator.as_str(), welcome.peers.len()), ("", 0));
+    let heartbeat = decode(&frames("heartbeat", "{}"), MAX);
+    assert_eq!(heartbeat, Ok(ToWorker::Heartbeat(OrchestratorHeartbeat::default())));
+    let older = "{\"held\":[7],\"slots_free\":1,\"credit_free\":62,\"draining\":false,\"newer\":[]}";
+    let heartbeat = decode(&frames("heartbeat", older), MAX);
+    assert!(matches!(heartbeat, Ok(FromWorker::Heartbeat(WorkerHeartbeat { offer: None, .. }))));
+    // What carries nothing new is spelled as it was before there was anything new.
+    let mut envelope = Envelope::new("x");
+    let [_, body] = ToWorker::Heartbeat(OrchestratorHeartbeat::default()).encode(&mut envelope);
+    assert_eq!(body, "{}");
 }
 
 fn golden_frames() -> Vec<[Bytes; 2]> {

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use stepwright_transport::gate::{
-    Admitted, AllowList, Entries, Gate, GateFiles, GateOptions, GateStats, GateTls, Timeouts, Token, Tunnel,
-    TunnelOptions, TunnelTls,
+    Admitted, AllowList, Entries, Gate, GateFiles, GateOptions, GateStats, GateTls, Pump, Timeouts, Token,
+    Tunnel, TunnelOptions, TunnelTls,
 };
 use stepwright_transport::local::{self, LocalHub, LocalOrchestratorPort};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
@@ -69,6 +69,11 @@ impl Zmq {
         self.folder.path().join("run/o.sock")
     }
 
+    /// Where a second pump would listen.
+    pub(crate) fn second(&self) -> PathBuf {
+        self.folder.path().join("run/o-2.sock")
+    }
+
     pub(crate) fn bind_options(&self) -> BindOptions {
         BindOptions {
             path: self.path(),
@@ -91,7 +96,7 @@ impl Link for Zmq {
 
 fn connect(path: PathBuf) -> zmq::ZmqWorkerPort {
     let options = ConnectOptions {
-        paths: vec![path],
+        routes: vec![path].into(),
         incarnation: "worker".to_owned(),
         message_bytes_max: MESSAGE_BYTES_MAX,
     };
@@ -167,6 +172,7 @@ impl Gated {
             allowed,
             path: inner.path(),
             incarnation: "orchestrator".to_owned(),
+            further: vec![Pump { path: inner.second(), incarnation: "second".to_owned() }],
             message_bytes_max: MESSAGE_BYTES_MAX,
             connections_max,
             timeouts,
@@ -186,6 +192,11 @@ impl Gated {
 
     /// A worker that trusts, and shows, something of its own.
     pub(crate) fn worker_with(&self, number: u8, tls: Option<TunnelTls>) -> zmq::ZmqWorkerPort {
+        self.worker_to(1, number, tls)
+    }
+
+    /// To one of the pumps.
+    pub(crate) fn worker_to(&self, pump: u32, number: u8, tls: Option<TunnelTls>) -> zmq::ZmqWorkerPort {
         let folder = self.inner.folder.path();
         let token_file = folder.join(format!("token-{number}"));
         let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&token_file);
@@ -198,6 +209,7 @@ impl Gated {
         let path = folder.join(format!("run/t{tunnel}.sock"));
         let options = TunnelOptions {
             gate: self.address.to_string(),
+            pump,
             token_file,
             tls,
             path: path.clone(),

@@ -111,9 +111,20 @@ pub(crate) fn from_worker() -> Vec<FromWorker> {
             slots_free: 1,
             credit_free: 62,
             draining: false,
+            offer: Some(Offer { number: 3, slots: 1, credit: 32, credit_bytes: 33_554_432 }),
         }),
         FromWorker::Goodbye(Goodbye { reason: "drained".to_owned() }),
     ]
+}
+
+fn peer() -> Peer {
+    Peer {
+        incarnation: "0a1b2c3d4e5f6071".to_owned(),
+        endpoints: vec![
+            "ipc://machine/run/stepwright/orchestrator.sock".to_owned(),
+            "tcp://10.0.0.1:5555".to_owned(),
+        ],
+    }
 }
 
 pub(crate) fn to_worker() -> Vec<ToWorker> {
@@ -130,6 +141,8 @@ pub(crate) fn to_worker() -> Vec<ToWorker> {
             message_bytes_max: 8_388_608,
             payload_bytes_max: 1_048_576,
             keep: vec![BatchId(7)],
+            orchestrator: "0a1b2c3d4e5f6071".to_owned(),
+            peers: vec![peer()],
         }),
         ToWorker::Batch(Batch {
             batch: BatchId(7),
@@ -155,7 +168,7 @@ pub(crate) fn to_worker() -> Vec<ToWorker> {
         ToWorker::Resend(Resend { attempts: vec![key(1)] }),
         ToWorker::Cancel(Cancel { attempts: vec![key(2)] }),
         ToWorker::Drain(Drain { reason: "upgrade".to_owned() }),
-        ToWorker::Heartbeat(OrchestratorHeartbeat {}),
+        ToWorker::Heartbeat(OrchestratorHeartbeat { peers: vec![peer()], offer: Some(3) }),
         ToWorker::Refuse(Refuse { reason: "the first message of a connection must be 'hello'".to_owned() }),
     ]
 }

@@ -9,9 +9,9 @@ use stepwright_transport::local::{LocalWorkerPort, hub};
 use stepwright_transport::port::{ConnectionId, OrchestratorEvent, OrchestratorPort, WorkerPort};
 use stepwright_transport::wire::{
     Ack, Batch, BatchCompletion, Cancel, FromWorker, Goodbye, Hello, PROTOCOL_VERSION, PartialResult,
-    StepTask, ToWorker, Welcome,
+    StepTask, ToWorker, Welcome, WorkerHeartbeat,
 };
-use stepwright_worker::{Worker, WorkerEnd, WorkerError, WorkerOptions};
+use stepwright_worker::{News, Pool, Worker, WorkerEnd, WorkerError, WorkerOptions};
 use stepwright_workflow::{
     AttemptKey, BatchId, Clock, Digest, Outcome, Payload, StepId, StepLimits, TaskId, Timestamp,
 };
@@ -51,6 +51,8 @@ pub(crate) fn welcome() -> Welcome {
         message_bytes_max: 8 << 20,
         payload_bytes_max: 1 << 20,
         keep: Vec::new(),
+        orchestrator: "o".to_owned(),
+        peers: Vec::new(),
     }
 }
 
@@ -152,11 +154,38 @@ impl Desk {
         options: WorkerOptions,
     ) -> Self {
         let clock = clock();
+        let worker = Worker::new(end, executor, clock.clone(), options);
+        Self::of(port, worker, clock)
+    }
+
+    /// A worker that is one of several links of a process.
+    pub(crate) fn sharing(
+        pool: &Pool,
+        executor: Arc<dyn Executor>,
+        options: WorkerOptions,
+        news: News,
+    ) -> Self {
+        let (port, hub) = hub();
+        let clock = clock();
+        let worker = Worker::new(Box::new(hub.connect()), executor, clock.clone(), options);
+        Self::of(Box::new(port), worker.sharing(pool.link()).telling(news), clock)
+    }
+
+    fn of(port: Box<dyn OrchestratorPort>, run: Worker, clock: Arc<StillClock>) -> Self {
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
         let mut worker = JoinSet::new();
-        let run = Worker::new(end, executor, clock.clone(), options);
         let handle = worker.spawn(run.run(drain.clone(), abort.clone()));
         Self { port, connection: None, clock, drain, abort, worker, handle }
+    }
+
+    /// The next heartbeat that is as wanted.
+    pub(crate) async fn heartbeat(&mut self, wanted: impl Fn(&WorkerHeartbeat) -> bool) -> WorkerHeartbeat {
+        loop {
+            match self.said().await {
+                FromWorker::Heartbeat(heartbeat) if wanted(&heartbeat) => return heartbeat,
+                _ => {}
+            }
+        }
     }
 
     /// A worker that is welcome.

@@ -1,0 +1,100 @@
+//! `stepwright orchestrator`: who deals steps out.
+
+use clap::Subcommand;
+use serde::Serialize;
+use stepwright_store::OrchestratorRecord;
+use stepwright_workflow::Timestamp;
+
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output;
+use crate::output::paint::{Paint, Tone};
+use crate::output::table::{Columns, Entry};
+use crate::output::when;
+
+/// How long one may be silent before its line is marked, in milliseconds: workers are not told of it any more either.
+const SILENT_MS: i64 = 60_000;
+
+/// What can be asked about orchestrators.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OrchestratorCommand {
+    /// List orchestrators: where workers reach them, and how many links of workers each speaks for.
+    #[command(
+        after_help = "Examples:\n  stepwright orchestrator list\n  stepwright orchestrator list --json"
+    )]
+    List,
+}
+
+/// Does what was asked.
+pub(crate) async fn run(command: OrchestratorCommand, context: &Context) -> Result<Exit, CliError> {
+    match command {
+        OrchestratorCommand::List => list(context).await,
+    }
+}
+
+#[derive(Serialize)]
+struct Listed {
+    orchestrators: Vec<OrchestratorRecord>,
+}
+
+async fn list(context: &Context) -> Result<Exit, CliError> {
+    let orchestrators = context.store().await?.orchestrators().await?;
+    if context.json {
+        output::json(&Listed { orchestrators })?;
+    } else if orchestrators.is_empty() {
+        output::hint(
+            "no orchestrator is there; start one with 'stepwright orchestrate', or everything with 'stepwright dev'",
+        );
+    } else {
+        output::line(table(&orchestrators, context.now(), Paint::stdout()))?;
+    }
+    Ok(Exit::Good)
+}
+
+fn table(orchestrators: &[OrchestratorRecord], now: Timestamp, paint: Paint) -> String {
+    let names = ["INCARNATION", "HOST", "PID", "PUMP", "WORKERS", "STARTED", "SEEN", "ENDPOINTS"];
+    let mut columns = Columns::new(&names).right(&[2, 4]);
+    for orchestrator in orchestrators {
+        let silent = now.0 - orchestrator.seen_at.0 > SILENT_MS;
+        let seen = when::ago(now, orchestrator.seen_at);
+        columns.row([
+            orchestrator.incarnation.get(..8).unwrap_or(&orchestrator.incarnation).into(),
+            (&orchestrator.host).into(),
+            orchestrator.pid.into(),
+            format!("{} of {}", orchestrator.pump, orchestrator.pumps).into(),
+            orchestrator.workers.into(),
+            when::ago(now, orchestrator.started_at).into(),
+            if silent { Entry::toned(Tone::Bad, seen) } else { seen.into() },
+            orchestrator.endpoints.join(" ").into(),
+        ]);
+    }
+    columns.render(paint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_orchestrator_is_one_line() {
+        let orchestrator = OrchestratorRecord {
+            incarnation: "0a1b2c3d4e5f6071".to_owned(),
+            host: "box".to_owned(),
+            pid: 4_711,
+            pump: 2,
+            pumps: 2,
+            endpoints: vec!["ipc://box/run/o-2.sock".to_owned(), "tcp://10.0.0.1:5555/2".to_owned()],
+            started_at: Timestamp(0),
+            seen_at: Timestamp(59_500),
+            workers: 3,
+        };
+        let expect = "\
+INCARNATION  HOST   PID  PUMP    WORKERS  STARTED        SEEN      ENDPOINTS
+0a1b2c3d     box   4711  2 of 2        3  1 min 0 s ago  just now  ipc://box/run/o-2.sock tcp://10.0.0.1:5555/2";
+        let shown = table(&[orchestrator], Timestamp(60_000), Paint::PLAIN);
+        assert_eq!(
+            shown.split_whitespace().collect::<Vec<_>>(),
+            expect.split_whitespace().collect::<Vec<_>>()
+        );
+    }
+}
