@@ -9,8 +9,11 @@
 )]
 
 pub mod books;
+pub mod disk;
 pub mod liar;
+pub mod mixed;
 pub mod model;
+pub mod partition;
 pub mod processes;
 pub mod rig;
 pub mod sim;

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -57,10 +57,54 @@ impl Deployment {
         self.start(&["orchestrate", "--run-dir", &run_dir])
     }
 
-    /// Starts a worker for several orchestrators. It has a run folder of its own, as on a machine of its own.
+    /// Starts a worker for several orchestrators.
     pub fn work(&self, name: &str, orchestrators: usize) -> Process {
+        Process::start(self.work_command(name, orchestrators))
+    }
+
+    /// What starts a worker for several orchestrators.
+    pub fn work_command(&self, name: &str, orchestrators: usize) -> Command {
         let sockets: Vec<String> = (0..orchestrators).map(|number| self.socket_of(number)).collect();
-        self.start(&["work", "--name", name, "--slots", "2", "--orchestrator", &sockets.join(",")])
+        self.command(&["work", "--name", name, "--slots", "2", "--orchestrator", &sockets.join(",")])
+    }
+
+    /// Starts one of several orchestrators with a gate that listens there. Returns also the gate's address.
+    pub fn orchestrate_with_gate(&self, number: usize, listen: &str) -> (Process, String) {
+        let run_dir = self.run_dir_of(number).to_string_lossy().into_owned();
+        let mut arguments = self.token();
+        arguments.extend(
+            ["--json", "orchestrate", "--run-dir", &run_dir, "--gate-listen", listen].map(str::to_owned),
+        );
+        let process = self.start(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+        let ready: Value = serde_json::from_str(process.ready()).expect("JSON");
+        let gate = ready["gate"].as_str().expect("it has a gate").to_owned();
+        (process, gate)
+    }
+
+    /// A worker that comes in through these gates and looks for no others.
+    pub fn work_through(&self, name: &str, gates: &[String]) -> Command {
+        let mut arguments = self.token();
+        let gates = gates.join(",");
+        let rest = [
+            "work",
+            "--name",
+            name,
+            "--slots",
+            "2",
+            "--orchestrator",
+            &gates,
+            "--set",
+            "worker.discover=false",
+        ];
+        arguments.extend(rest.map(str::to_owned));
+        self.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// What an orchestrator with a gate and the workers that come through it are told of the token. The first orchestrator makes
+    /// it, and whoever shares the data folder has it.
+    fn token(&self) -> Vec<String> {
+        let file = self.data().join("gate.token");
+        vec!["--set".to_owned(), format!("gate.token_file={}", file.display())]
     }
 
     /// The binary with its folders, ready for arguments. It sees no environment of ours.
@@ -99,19 +143,56 @@ impl Deployment {
 
     /// Starts a process whose lines can be read.
     pub fn spawn(&self, arguments: &[&str]) -> Process {
-        let mut command = self.command(arguments);
-        let started = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn();
-        let mut child = started.expect("the binary starts");
-        let stdout = child.stdout.take().expect("a pipe");
-        Process { child, lines: BufReader::new(stdout).lines() }
+        Process::spawn(self.command(arguments))
     }
 
     /// Starts a process and waits until it says that it is ready.
     pub fn start(&self, arguments: &[&str]) -> Process {
-        let mut process = self.spawn(arguments);
-        let first = process.line().unwrap_or_else(|| panic!("{arguments:?} ended before it was ready"));
-        assert!(first.contains("ready"), "{arguments:?} said '{first}'");
-        process
+        Process::start(self.command(arguments))
+    }
+
+    /// Asks until at least one link of a worker of this name, or of every one, is as wanted.
+    fn until_links(&self, name: &str, wanted: impl Fn(&[&Value]) -> bool) {
+        loop {
+            let listed = self.json(&["worker", "list", "--all"]);
+            let links = listed["workers"].as_array().expect("workers");
+            let links: Vec<&Value> = links.iter().filter(|link| link["name"] == name).collect();
+            if wanted(&links) {
+                return;
+            }
+        }
+    }
+
+    /// Until every link of a worker of this name is lost.
+    pub fn until_lost(&self, name: &str) {
+        self.until_links(name, |links| links.iter().all(|link| link["state"] == "lost"));
+    }
+
+    /// Until a worker of this name holds at least so many steps.
+    pub fn until_holding(&self, name: &str, steps: u64) {
+        let held = |link: &&Value| link["steps_held"].as_u64().expect("a number");
+        self.until_links(name, |links| links.iter().map(held).sum::<u64>() >= steps);
+    }
+
+    /// The orchestrators that are listed, with the links of workers that each speaks for: those that are there and those of which
+    /// nobody knows yet that they are gone.
+    pub fn orchestrators(&self) -> Vec<(String, u64)> {
+        let listed = self.json(&["orchestrator", "list"]);
+        let row = |row: &Value| {
+            let incarnation = row["incarnation"].as_str().expect("an incarnation").to_owned();
+            (incarnation, row["workers"].as_u64().expect("a number"))
+        };
+        listed["orchestrators"].as_array().expect("orchestrators").iter().map(row).collect()
+    }
+
+    /// Asks until there are so many orchestrators, each of which speaks for so many links of workers.
+    pub fn until_linked(&self, orchestrators: usize, workers: u64) -> Vec<String> {
+        loop {
+            let found = self.orchestrators();
+            if found.len() == orchestrators && found.iter().all(|(_, links)| *links == workers) {
+                return found.into_iter().map(|(incarnation, _)| incarnation).collect();
+            }
+        }
     }
 }
 
@@ -125,9 +206,81 @@ impl Default for Deployment {
 pub struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    ready: String,
+    log: Option<Arc<Log>>,
+}
+
+/// What a process wrote to stderr so far.
+#[derive(Default)]
+struct Log {
+    lines: Mutex<(Vec<String>, bool)>,
+    more: Condvar,
+}
+
+impl Log {
+    /// Reads to the end, and shows every line to whoever looks at the test.
+    fn read(&self, stderr: ChildStderr) {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            self.lines.lock().expect("no reader panics").0.push(line);
+            self.more.notify_all();
+        }
+        self.lines.lock().expect("no reader panics").1 = true;
+        self.more.notify_all();
+    }
 }
 
 impl Process {
+    /// Starts a command whose lines can be read.
+    pub fn spawn(mut command: Command) -> Self {
+        let started = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut child = started.expect("the binary starts");
+        let stdout = child.stdout.take().expect("a pipe");
+        let log = child.stderr.take().map(|stderr| {
+            let log = Arc::new(Log::default());
+            let reader = log.clone();
+            // It ends with the process.
+            std::thread::spawn(move || reader.read(stderr));
+            log
+        });
+        Self { child, lines: BufReader::new(stdout).lines(), ready: String::new(), log }
+    }
+
+    /// Starts a command and waits until it says that it is ready.
+    pub fn start(command: Command) -> Self {
+        let shown = format!("{command:?}");
+        let mut process = Self::spawn(command);
+        process.ready = process.line().unwrap_or_else(|| panic!("{shown} ended before it was ready"));
+        assert!(process.ready.contains("ready"), "{shown} said '{}'", process.ready);
+        process
+    }
+
+    /// The same, and keeps what it logs.
+    pub fn start_logged(mut command: Command) -> Self {
+        command.stderr(Stdio::piped());
+        Self::start(command)
+    }
+
+    /// The line with which it said that it is ready.
+    pub fn ready(&self) -> &str {
+        &self.ready
+    }
+
+    /// Its id.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits until it has logged so many lines with this text.
+    pub fn until_logged(&self, text: &str, times: usize) {
+        let log = self.log.as_ref().expect("its log is kept");
+        let mut lines = log.lines.lock().expect("no reader panics");
+        while lines.0.iter().filter(|line| line.contains(text)).count() < times {
+            assert!(!lines.1, "it ended and had not said '{text}'");
+            lines = log.more.wait(lines).expect("no reader panics");
+        }
+    }
+
     /// The next line of its stdout; `None` once it has ended.
     pub fn line(&mut self) -> Option<String> {
         self.lines.next()?.ok()

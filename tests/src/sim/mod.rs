@@ -7,6 +7,7 @@
 
 mod adversary;
 mod books;
+mod idle;
 mod ledger;
 mod port;
 mod process;
@@ -30,6 +31,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use adversary::Sabotage;
+pub use idle::idle_minute;
 
 use adversary::Adversary;
 use port::SimPort;

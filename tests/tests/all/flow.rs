@@ -55,6 +55,20 @@ async fn two_orchestrators_and_four_workers_do_the_same_at_one_server() {
     }
 }
 
+#[tokio::test]
+async fn one_orchestrator_with_two_pumps_does_the_same() {
+    let database = Database::fresh().await;
+    let deployment = Deployment::at(database.url());
+    let orchestrator = deployment.start(&["orchestrate", "--pumps", "2"]);
+    let workers = ["a", "b"].map(|name| deployment.work(name, 1));
+    deployment.until_linked(2, 2);
+    everything(&deployment);
+    for worker in workers {
+        assert_eq!(worker.terminate(), Some(0));
+    }
+    assert_eq!(orchestrator.terminate(), Some(0));
+}
+
 fn everything(deployment: &Deployment) {
     deployment.succeed(&["plugin", "add", &plugin("shapes"), &plugin("shop")]);
     let names = [

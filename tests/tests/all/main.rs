@@ -8,13 +8,17 @@
 )]
 
 mod cli;
+mod discovery;
+mod disk;
 mod docs;
 mod doctor;
 mod fleet;
 mod flow;
 mod gate;
+mod idle;
 mod ledger;
 mod model;
+mod partition;
 mod pauses;
 mod recovery;
 mod retention;
