@@ -11,6 +11,7 @@ mod idle;
 mod ledger;
 mod port;
 mod process;
+mod round;
 mod store;
 mod world;
 
