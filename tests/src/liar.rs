@@ -176,6 +176,7 @@ impl InProcess {
             tags: Vec::new(),
             priority: 0,
             idempotency_key: None,
+            start_at: None,
         };
         self.handle.start(vec![task]).await.expect("the task is created")[0].task
     }

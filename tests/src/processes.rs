@@ -8,6 +8,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+/// What several orchestrators are told: a machine that is busy with other tests, and stands still for some seconds, is no fault of
+/// the ones that are counted here.
+const PATIENCE: [&str; 6] = [
+    "--set",
+    "orchestrator.heartbeat=2s",
+    "--set",
+    "orchestrator.lease=10s",
+    "--set",
+    "orchestrator.reconnect_grace=5s",
+];
+
 /// A deployment in a temporary folder.
 pub struct Deployment {
     data: tempfile::TempDir,
@@ -54,7 +65,9 @@ impl Deployment {
     /// Starts one of several orchestrators.
     pub fn orchestrate(&self, number: usize) -> Process {
         let run_dir = self.run_dir_of(number).to_string_lossy().into_owned();
-        self.start(&["orchestrate", "--run-dir", &run_dir])
+        let mut arguments = vec!["orchestrate", "--run-dir", &run_dir];
+        arguments.extend(PATIENCE);
+        self.start(&arguments)
     }
 
     /// Starts a worker for several orchestrators.
@@ -74,7 +87,7 @@ impl Deployment {
         let run_dir = self.run_dir_of(number).to_string_lossy().into_owned();
         let arguments =
             ["--json", "--set", "gate.allow_plaintext=true", "orchestrate", "--run-dir", &run_dir];
-        let process = self.start(&[&arguments[..], &["--gate-listen", listen]].concat());
+        let process = self.start(&[&arguments[..], &PATIENCE[..], &["--gate-listen", listen]].concat());
         let ready: Value = serde_json::from_str(process.ready()).expect("JSON");
         let gate = ready["gate"].as_str().and_then(|gate| gate.strip_prefix("tcp://"));
         (process, gate.expect("it has a gate").to_owned())

@@ -7,7 +7,7 @@ use stepwright_store::{AttemptStatus, BatchEnd, NoteKind};
 use stepwright_tests::liar::{InProcess, Liar, forged, lie, line, truth};
 use stepwright_tests::processes::{Deployment, plugin, template};
 use stepwright_tests::rig::Rig;
-use stepwright_transport::zmq::{self, ConnectOptions};
+use stepwright_transport::zmq::{self, ConnectOptions, Routes};
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, StepId};
 
@@ -107,9 +107,10 @@ async fn an_operator_sees_what_a_worker_of_a_real_deployment_lied_about() {
     // The liar speaks when the test wants it to; it must not be taken for dead.
     let patience = "[orchestrator]\nheartbeat = \"60s\"\nlease = \"600s\"\n";
     std::fs::write(deployment.data().join("stepwright.toml"), patience).expect("a file");
-    let orchestrator = deployment.orchestrate(0);
+    let run_dir = deployment.run_dir_of(0).to_string_lossy().into_owned();
+    let orchestrator = deployment.start(&["orchestrate", "--run-dir", &run_dir]);
     let options = ConnectOptions {
-        paths: vec![deployment.socket_of(0).into()],
+        routes: Routes::new(vec![deployment.socket_of(0).into()]),
         incarnation: "one".to_owned(),
         message_bytes_max: 8 << 20,
     };

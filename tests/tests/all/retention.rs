@@ -63,6 +63,7 @@ async fn create(store: &dyn Store, plan: PlanId, tasks: usize, now: Timestamp) -
         tags: Vec::new(),
         priority: 0,
         idempotency_key: None,
+        start_at: None,
     };
     let created = store.create(&vec![task; tasks], now).await.expect("they are created");
     created.into_iter().map(|created| created.task).collect()

@@ -1,6 +1,6 @@
 //! Reads of batches and of what the ledger notes about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use stepwright_store::column::number;
@@ -78,12 +78,11 @@ async fn steps(store: &SqliteStore, id: BatchId) -> Result<Vec<BatchStep>> {
     store.counters.statement();
     let rows = sqlx::query_file_as!(BatchStepRow, "queries/batch_steps.sql", id.0);
     let rows = rows.fetch_all(&store.readers).await.map_err(engine("read a batch's steps"))?;
+    let ids: BTreeSet<PlanId> = rows.iter().filter_map(BatchStepRow::plan).collect();
     let mut plans: BTreeMap<PlanId, Plan> = BTreeMap::new();
-    for id in rows.iter().filter_map(BatchStepRow::plan) {
-        if !plans.contains_key(&id) {
-            let missing = || StoreError::Inconsistent(format!("plan {id} is not stored"));
-            plans.insert(id, plan(store, id).await?.ok_or_else(missing)?);
-        }
+    for id in ids {
+        let missing = || StoreError::Inconsistent(format!("plan {id} is not stored"));
+        plans.insert(id, plan(store, id).await?.ok_or_else(missing)?);
     }
     rows.into_iter().map(|row| row.record(&plans)).collect()
 }

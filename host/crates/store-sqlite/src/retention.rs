@@ -134,7 +134,7 @@ async fn remove_tasks(store: &SqliteStore, tasks: &[TaskId], expiry: &Expiry) ->
     let steps = remove!(removal, "remove steps", "queries/prune_steps.sql", ids);
     let notes = remove!(removal, "remove notes", "queries/prune_notes.sql", ids);
     store.counters.statement();
-    let gone = sqlx::query_file!("queries/prune_tasks.sql", ids, ids).fetch_all(&mut *removal.tx).await;
+    let gone = sqlx::query_file!("queries/prune_tasks.sql", ids, ids, ids).fetch_all(&mut *removal.tx).await;
     let tasks = gone.map_err(engine("remove tasks"))?.len() as u64;
     removal.commit().await?;
     Ok(Removed { tasks, steps, attempts, notes, ..Removed::default() })

@@ -7,6 +7,7 @@ pub mod column;
 pub mod conformance;
 mod error;
 pub mod ledger;
+mod pause;
 mod presence;
 pub mod record;
 pub mod retention;
@@ -25,6 +26,7 @@ use stepwright_workflow::{
 
 pub use error::StoreError;
 pub use ledger::*;
+pub use pause::{PauseRecord, SuspectRecord};
 pub use presence::{NewOrchestrator, OrchestratorRecord};
 pub use record::*;
 pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Removed, Retention, TableSize};

@@ -5,7 +5,8 @@ use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId};
 
-use crate::record::{AttemptStatus, NoteKind, PauseRecord, WorkerState};
+use crate::pause::PauseRecord;
+use crate::record::{AttemptStatus, NoteKind, WorkerState};
 
 /// A stored note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

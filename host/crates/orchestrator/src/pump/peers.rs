@@ -2,6 +2,8 @@
 //!
 //! Nothing rests on it. A worker that is not told goes on with those that it knows.
 
+use std::time::Duration;
+
 use stepwright_store::{NewOrchestrator, OrchestratorRecord, StoreError};
 use stepwright_transport::wire::{OrchestratorHeartbeat, Peer, ToWorker};
 use stepwright_workflow::{Timestamp, WorkerId};
@@ -18,6 +20,8 @@ const KEPT_MS: i64 = 600_000;
 /// When a worker has joined, or another orchestrator called, the list is read again if it is older than this: they may have started
 /// together.
 const FRESH_MS: i64 = 2_000;
+/// How long the database may take: meanwhile no worker hears anything.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What is known of the orchestrators.
 #[derive(Debug, Default)]
@@ -69,9 +73,11 @@ impl Orchestrator {
         self
     }
 
-    /// Says that it is there, and looks who else is, when it is time to. Between two rounds.
+    /// Says that it is there, and looks who else is, when it is time to. Between two rounds, which it must not hold up for long.
     pub(super) async fn stay_enrolled(&mut self) {
-        let Some(me) = &self.peers.me else { return };
+        if self.peers.me.is_none() {
+            return;
+        }
         let now = self.clock.now();
         let enrol = now >= self.peers.enrol_at;
         let read = enrol || (self.peers.wanted && now.0 - self.peers.read_at.0 >= FRESH_MS);
@@ -82,14 +88,22 @@ impl Orchestrator {
         (self.peers.wanted, self.peers.read_at) = (false, now);
         if enrol {
             self.peers.enrol_at = Timestamp(now.0 + ENROL_MS);
-            if let Err(error) = self.store.enrol(me, now).await {
-                return tracing::warn!(%error, "failed to say that this orchestrator is there; workers may not find it");
+        }
+        match tokio::time::timeout(PATIENCE, self.enrol_and_look(enrol, now)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "failed to keep the list of orchestrators; workers may not find this one");
             }
+            Err(_) => tracing::warn!("the database took too long over the list of orchestrators"),
+        }
+    }
+
+    async fn enrol_and_look(&mut self, enrol: bool, now: Timestamp) -> Result<(), StoreError> {
+        if let (true, Some(me)) = (enrol, &self.peers.me) {
+            self.store.enrol(me, now).await?;
             self.call_once().await;
         }
-        if let Err(error) = self.look_around(now).await {
-            tracing::warn!(%error, "failed to read which orchestrators there are");
-        }
+        self.look_around(now).await
     }
 
     /// The others need not wait until they look by themselves.

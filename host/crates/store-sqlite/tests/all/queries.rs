@@ -75,7 +75,7 @@ const HOT: &[(&str, &str)] = hot![
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
 const GROWING: [&str; 8] =
     ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
-const PARTIAL: [&str; 7] = [
+const PARTIAL: [&str; 8] = [
     "steps_claimable",
     "steps_parked",
     "steps_waiting",
@@ -121,6 +121,10 @@ async fn no_hot_statement_reads_a_whole_table() {
     let mut connection =
         SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     for (name, statement) in HOT {
+        // The plan of a removal names the children that foreign keys would look for; the connection that removes checks none.
+        let keys = if name.starts_with("prune_") { "off" } else { "on" };
+        let keys = sqlx::AssertSqlSafe(format!("PRAGMA foreign_keys = {keys}"));
+        sqlx::query(keys).execute(&mut connection).await.unwrap();
         let lines = explained(&mut connection, statement).await;
         assert!(!lines.is_empty(), "{name} was not explained");
         let whole: Vec<_> = lines.iter().filter(|line| reads_a_whole_table(line, &lines)).collect();

@@ -1,12 +1,14 @@
 //! Removal: exactly what is old and settled goes, with everything that is only its own, and nothing else.
 
+use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{AttemptKey, BatchId, StepId, TaskId, Timestamp, WorkerId};
 
 use super::{DIAMOND, NOW, SINGLE, World, at, closed, committed, completed, failed, payload, standing};
 use crate::{
-    BatchEnd, Expiry, Found, NewBatch, NewNote, NewTask, NoteKind, Removed, Store, TaskFilter, WorkerState,
+    BatchEnd, Expiry, Found, NewBatch, NewNote, NewTask, NoteKind, PauseRecord, Removed, Store, TaskFilter,
+    WorkerState,
 };
 
 const ALL: u32 = 1_000;
@@ -106,6 +108,10 @@ pub async fn a_removed_task_leaves_nothing_behind(store: &dyn Store) {
     };
     let notes = [noted(Some(task), None), noted(Some(neighbour), None), noted(None, Some(first[0].batch))];
     committed!(store, note(&notes, at(3)));
+    for paused in [task, neighbour] {
+        let (target, who, why) = (PauseTarget::Task(paused), String::new(), String::new());
+        committed!(store, pause(&PauseRecord { target, since: NOW, who, why }));
+    }
     committed!(store, settle(&[(task, TaskState::InProgress, TaskState::Cancelled)], at(4)));
     // A batch that is open may still be reported on.
     assert_eq!(store.remove_tasks(&[task], &any()).await.unwrap(), Removed::default());
@@ -117,6 +123,9 @@ pub async fn a_removed_task_leaves_nothing_behind(store: &dyn Store) {
     let expected = Removed { tasks: 1, steps: 4, attempts: 2, notes: 1, ..Removed::default() };
     assert_eq!(removed, expected);
     assert_eq!(store.task(task).await.unwrap(), None);
+    let paused: Vec<PauseTarget> =
+        store.pauses().await.unwrap().into_iter().map(|pause| pause.target).collect();
+    assert_eq!(paused, [PauseTarget::Task(neighbour)]);
     assert_eq!((store.attempts(task).await.unwrap(), store.notes(task).await.unwrap()), (vec![], vec![]));
     assert_eq!(committed!(store, steps(task)), []);
     assert_eq!(committed!(store, inputs(&[task])), []);

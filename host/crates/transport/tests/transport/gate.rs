@@ -88,6 +88,7 @@ async fn a_taken_port_is_named() {
         allowed,
         path: link.inner.path(),
         incarnation: "second".to_owned(),
+        further: Vec::new(),
         message_bytes_max: 1_000,
         connections_max: 1,
         timeouts: Timeouts::default(),
