@@ -1,5 +1,6 @@
 //! The command line, as clap reads it. What a verb does stands in `commands`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -14,6 +15,7 @@ use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
 use crate::commands::token::TokenCommand;
 use crate::commands::worker::WorkerCommand;
+use crate::error::CliError;
 
 /// Runs workflows whose steps are sandboxed WebAssembly components.
 #[derive(Debug, Parser)]
@@ -32,6 +34,19 @@ pub(crate) struct Cli {
     pub(crate) global: GlobalFlags,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Refuses what the parser would drop in silence: of a flag that may be repeated, only those on one side of the verb count.
+    pub(crate) fn check(&self, words: impl Iterator<Item = OsString>) -> Result<(), CliError> {
+        let is_set = |word: &OsString| word == "--set" || word.to_string_lossy().starts_with("--set=");
+        if words.filter(is_set).count() == self.global.set.len() {
+            return Ok(());
+        }
+        Err(CliError::new(
+            "--set stands before the verb and after it, and only the latter would count; write all of them after it",
+        ))
+    }
 }
 
 /// Flags that every command takes.
@@ -188,10 +203,24 @@ pub(crate) enum LogFormat {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::Cli;
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_setting_is_dropped_in_silence() {
+        let check = |words: &[&str], good: bool| {
+            let words = ["stepwright"].iter().chain(words);
+            let cli = Cli::try_parse_from(words.clone()).unwrap();
+            assert_eq!(cli.check(words.map(Into::into)).is_ok(), good, "{:?}", cli.global.set);
+        };
+        check(&["--set", "a=1", "--set=b=2", "orchestrate"], true);
+        check(&["orchestrate", "--set", "a=1", "--set=b=2"], true);
+        check(&["--set", "a=1", "orchestrate", "--set", "b=2"], false);
     }
 }

@@ -86,10 +86,12 @@ pub(crate) fn listing(context: &Context, pump: u32, gate: Option<&Endpoint>) -> 
     Listing { host, pid: std::process::id(), pump, pumps: context.config.pumps, endpoints }
 }
 
-/// Whether others can reach an address: 0.0.0.0 is everywhere here and nowhere else.
+/// Whether others can reach an address: 0.0.0.0 is everywhere here and nowhere else, and the loopback is another machine's own.
 fn is_somewhere(gate: &Endpoint) -> bool {
     let Endpoint::Gate { address, .. } = gate else { return false };
-    address.parse::<SocketAddr>().is_ok_and(|address| !address.ip().is_unspecified())
+    address
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| !address.ip().is_unspecified() && !address.ip().is_loopback())
 }
 
 /// An orchestrator's socket.
@@ -168,7 +170,8 @@ pub(crate) fn way(context: &Context, number: u64, endpoint: &Endpoint) -> Result
         )));
     }
     // What orchestrators tell of may not talk a worker that speaks TLS into showing its token in the clear.
-    if !tls && config.worker_tls.is_some() && !config.worker_orchestrators.contains(endpoint) {
+    let named = |known: &Endpoint| matches!(known, Endpoint::Gate { address: named, tls: false, .. } if named == address);
+    if !tls && config.worker_tls.is_some() && !config.worker_orchestrators.iter().any(named) {
         return Err(CliError::new(format!(
             "{endpoint} was heard of and encrypts nothing; name it in worker.orchestrators to use it all the same"
         )));

@@ -27,7 +27,7 @@ use crate::error::Exit;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.global.json;
-    match commands::run(cli) {
+    match cli.check(std::env::args_os()).and_then(|()| commands::run(cli)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             error.print(json);

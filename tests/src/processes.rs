@@ -85,9 +85,9 @@ impl Deployment {
     pub fn orchestrate_with_gate(&self, number: usize, listen: &str) -> (Process, String) {
         self.make_token();
         let run_dir = self.run_dir_of(number).to_string_lossy().into_owned();
-        let arguments =
-            ["--json", "--set", "gate.allow_plaintext=true", "orchestrate", "--run-dir", &run_dir];
-        let process = self.start(&[&arguments[..], &PATIENCE[..], &["--gate-listen", listen]].concat());
+        let arguments = ["--json", "orchestrate", "--run-dir", &run_dir, "--gate-listen", listen];
+        let plain = ["--set", "gate.allow_plaintext=true"];
+        let process = self.start(&[&arguments[..], &PATIENCE[..], &plain[..]].concat());
         let ready: Value = serde_json::from_str(process.ready()).expect("JSON");
         let gate = ready["gate"].as_str().and_then(|gate| gate.strip_prefix("tcp://"));
         (process, gate.expect("it has a gate").to_owned())

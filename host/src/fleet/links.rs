@@ -124,8 +124,9 @@ impl<'a> Links<'a> {
             let (Change::Open(number, _) | Change::Link(number) | Change::Close(number)) = change;
             if let Err(error) = self.apply(change) {
                 tracing::warn!(error = error.message(), "failed to reach an orchestrator that was heard of");
-                self.places.shun(number);
-                self.forget(number);
+                if self.places.shun(number) {
+                    self.forget(number);
+                }
             }
         }
         self.show_ways();

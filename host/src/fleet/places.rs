@@ -116,7 +116,11 @@ impl Places {
 
     /// The orchestrator there does not want us, or there is no way to it. Places from the settings are not given up.
     pub(super) fn shun(&mut self, number: u64) -> bool {
-        let Some(place) = self.places.get(&number).filter(|place| !place.configured) else { return false };
+        let Some(place) = self.places.get_mut(&number) else { return false };
+        if place.configured {
+            place.linked = false;
+            return false;
+        }
         self.shunned.extend(place.incarnation.clone());
         self.places.remove(&number);
         true

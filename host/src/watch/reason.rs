@@ -48,12 +48,7 @@ impl<'a> Reasons<'a> {
                  --output JSON' gives it an output, 'task skip {task} --step {name}' goes on without it",
                 name = step.name
             )),
-            StepState::Ready if step.paused && !self.waits_for_retry(step) => {
-                self.pauses.first().map(|pause| {
-                    let target = &pause.target;
-                    format!("'stepwright resume {} {}' lets it go on", target.scope().as_str(), target.name())
-                })
-            }
+            StepState::Ready if step.paused && !self.waits_for_retry(step) => Some(self.resume()),
             StepState::Ready if !self.waits_for_retry(step) => {
                 Some("if it stays so, see whether a worker has room: 'stepwright worker list'".to_owned())
             }
@@ -88,6 +83,15 @@ impl<'a> Reasons<'a> {
             _ if step.paused => self.paused(),
             _ => format!("waits for a free worker{because}"),
         }
+    }
+
+    /// How it goes on; a task may be covered by several.
+    fn resume(&self) -> String {
+        let verb = |PauseRecord { target, .. }: &PauseRecord| {
+            format!("'stepwright resume {} {}'", target.scope().as_str(), target.name())
+        };
+        let verbs: Vec<String> = self.pauses.iter().map(verb).collect();
+        format!("{} lets it go on", verbs.join(" and "))
     }
 
     /// By what, by whom and why.

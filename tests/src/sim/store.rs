@@ -224,6 +224,11 @@ impl Store for SimStore {
         blocking(self.inner.pauses())
     }
 
+    async fn drop_stale_pauses(&self) -> Result<()> {
+        self.read("drop_stale_pauses").await?;
+        blocking(self.inner.drop_stale_pauses())
+    }
+
     async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
         self.read("suspects").await?;
         blocking(self.inner.suspects())

@@ -92,15 +92,16 @@ async fn read(store: &dyn Store, task: TaskId, now: Timestamp) -> Result<Option<
 fn write(folder: &Path, path: &Path, lines: &str) -> io::Result<()> {
     // What tasks carry is nobody else's business.
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let is_new = !path.exists();
     let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let begun = if ends_in_the_middle(&mut file)? { "\n" } else { "" };
     file.write_all(format!("{begun}{lines}").as_bytes())?;
     file.sync_all()?;
-    if is_new {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+    // The names too: of the file in its directory, and of the directory, which may both be new.
+    File::open(folder)?.sync_all()?;
+    folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
 /// Whether a crash cut the last line short: its task is still in the database, and comes again on a line of its own.

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use stepwright_store::{NewNote, NoteKind, Round, StepChange, StepRow, Store, StoreError};
 use stepwright_workflow::graph::Graph;
-use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::retry::RetryPolicy;
 use stepwright_workflow::step::{self, IllegalStepMove, StepEvent, StepState};
 use stepwright_workflow::task::{TaskState, settle};
@@ -268,8 +267,6 @@ impl Desk {
     /// Ends the task as such, notes the deed, and commits.
     async fn close(mut self, to: TaskState, deed: &Deed, verb: &str) -> Result<(), OperatorError> {
         self.tx.settle(&[(self.task, self.state, to)], self.now).await?;
-        // Nothing of it will ever begin, so its pause would hold up nothing and be asked about at each claim.
-        self.tx.resume(&PauseTarget::Task(self.task)).await?;
         let mut notes = vec![deed.note(self.task, None, verb)];
         notes.extend(self.steps.iter().filter(|row| row.standing.state.is_leased()).map(revoked));
         self.tx.note(&notes, self.now).await?;

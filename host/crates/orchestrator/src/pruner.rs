@@ -118,7 +118,7 @@ impl Pruner {
         }
     }
 
-    /// Runs until `stop`. The transaction under way is finished.
+    /// Runs until `stop`. Between two transactions it ends at once; one that is cut short has removed nothing.
     pub async fn run(mut self, stop: CancellationToken) {
         if self.options.keeps_everything() {
             return stop.cancelled().await;
@@ -182,9 +182,10 @@ impl Pruner {
             first || steps <= self.options.steps_max
         });
         let tasks: Vec<TaskId> = fits.map(|task| task.task).collect();
-        self.archive(&tasks).await?;
+        let looked_at = tasks.len();
+        let tasks = self.archive(tasks).await?;
         let removed = self.store.remove_tasks(&tasks, &self.expiry).await?;
-        self.due.drain(..tasks.len());
+        self.due.drain(..looked_at);
         self.removed |= !removed.is_nothing();
         if !removed.is_nothing() {
             tracing::info!(tasks = removed.tasks, steps = removed.steps, "removed old tasks");
@@ -192,20 +193,30 @@ impl Pruner {
         Ok(Turn { removed, more: true, ended: false })
     }
 
-    async fn archive(&self, tasks: &[TaskId]) -> Result<(), PruneError> {
-        let Some(archive) = &self.options.archive else { return Ok(()) };
+    /// Returns those that may be removed now.
+    async fn archive(&self, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, PruneError> {
+        let Some(archive) = &self.options.archive else { return Ok(tasks) };
         let now = self.clock.now();
-        let mut lines = String::new();
-        for task in tasks {
-            if let Some(line) = archive::line(&*self.store, *task, now).await? {
-                lines.push_str(&line);
-                lines.push('\n');
+        let (mut lines, mut readable) = (String::new(), Vec::with_capacity(tasks.len()));
+        for task in &tasks {
+            match archive::line(&*self.store, *task, now).await {
+                Ok(Some(line)) => {
+                    lines.push_str(&line);
+                    lines.push('\n');
+                    readable.push(*task);
+                }
+                Ok(None) => {}
+                // It stays, and those behind it need not wait for somebody to look at it.
+                Err(error @ StoreError::Inconsistent(_)) => {
+                    tracing::error!(%task, %error, "an old task cannot be archived, so it stays");
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         if !lines.is_empty() {
             archive.append(lines, now).await?;
         }
-        Ok(())
+        Ok(readable)
     }
 
     async fn remove_batches(&mut self, after: BatchId) -> Result<Turn, PruneError> {

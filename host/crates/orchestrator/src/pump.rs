@@ -66,6 +66,8 @@ pub struct Orchestrator {
     greeting: Vec<ConnectionId>,
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskState>>>,
     next_ready_at: Option<Timestamp>,
+    /// A tick came while a round was under way: its look at the database comes before the next one.
+    look_owed: bool,
     strays_sought_at: Timestamp,
     /// When the next tasks are audited, and from where on.
     audit_at: Timestamp,
@@ -122,6 +124,7 @@ impl Orchestrator {
             greeting: Vec::new(),
             waiters: HashMap::new(),
             next_ready_at: None,
+            look_owed: false,
             strays_sought_at: Timestamp(0),
             audit_at: Timestamp(0),
             audit_from: TaskId(0),
@@ -144,6 +147,7 @@ impl Orchestrator {
         let result = loop {
             if round.is_none() {
                 self.stay_enrolled().await;
+                self.look_if_owed().await;
                 round = self.next_round();
             }
             let (space, wake_at) = (self.has_space(), self.wake_at());
@@ -178,6 +182,10 @@ impl Orchestrator {
             return None;
         }
         self.not_before = None;
+        // Where rounds follow each other at once, nobody waits for the timer.
+        if self.next_ready_at.is_some_and(|at| at <= self.clock.now()) {
+            self.timer_fired();
+        }
         self.gathered.rooms = self.sessions.rooms();
         if self.gathered.is_idle() {
             return None;

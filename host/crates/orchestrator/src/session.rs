@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) connection: Option<ConnectionId>,
     pub(crate) name: String,
     pub(crate) slots: u32,
+    /// Whether it runs components at all.
+    wasm: bool,
     credit: usize,
     credit_bytes: usize,
     pub(crate) draining: bool,
@@ -45,6 +47,7 @@ impl Session {
             connection: Some(connection),
             name: hello.name.clone(),
             slots: hello.slots.max(1),
+            wasm: hello.serves.wasm,
             credit: if hello.serves.wasm { hello.credit as usize } else { 0 },
             credit_bytes: usize::try_from(hello.credit_bytes).unwrap_or(usize::MAX),
             draining: false,
@@ -59,7 +62,7 @@ impl Session {
 
     /// What it takes from now on. Returns whether that is more than before.
     pub(crate) fn offered(&mut self, offer: &Offer) -> bool {
-        let credit = offer.credit as usize;
+        let credit = if self.wasm { offer.credit as usize } else { 0 };
         let grown = credit > self.credit;
         self.slots = offer.slots.max(1);
         self.credit = credit;

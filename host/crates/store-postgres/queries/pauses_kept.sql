@@ -1,5 +1,5 @@
 -- Nobody takes one of them away before the transaction ends: what it sets aside is seen by whoever does so afterwards.
 SELECT scope AS "scope!", name AS "name!", since AS "since!", who AS "who!", why AS "why!"
 FROM pauses
-ORDER BY since, scope, name
+ORDER BY scope, name
 FOR SHARE

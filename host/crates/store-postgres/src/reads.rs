@@ -162,6 +162,12 @@ pub(crate) async fn pauses(store: &PostgresStore) -> Result<Vec<PauseRecord>> {
     rows.map_err(engine("read the pauses"))?.into_iter().map(PauseRow::record).collect()
 }
 
+pub(crate) async fn drop_stale_pauses(store: &PostgresStore) -> Result<()> {
+    store.counters.statement();
+    let dropped = sqlx::query_file!("queries/pauses_stale.sql").execute(&store.writers).await;
+    dropped.map(|_| store.counters.commit()).map_err(engine("take stale pauses away"))
+}
+
 pub(crate) async fn suspects(store: &PostgresStore) -> Result<Vec<SuspectRecord>> {
     store.counters.statement();
     let rows = sqlx::query_file_as!(SuspectRow, "queries/suspects.sql").fetch_all(&store.readers).await;
@@ -179,5 +185,6 @@ pub(crate) async fn glance(store: &PostgresStore, now: Timestamp) -> Result<Glan
         cancelled: row.cancelled,
         expired: row.expired,
         suspects: row.suspects,
+        stale_pauses: row.stale_pauses,
     })
 }

@@ -280,6 +280,10 @@ impl Store for PostgresStore {
         reads::pauses(self).await
     }
 
+    async fn drop_stale_pauses(&self) -> Result<()> {
+        reads::drop_stale_pauses(self).await
+    }
+
     async fn suspects(&self) -> Result<Vec<SuspectRecord>> {
         reads::suspects(self).await
     }

@@ -131,18 +131,18 @@ impl SqliteStore {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .acquire_timeout(Duration::from_millis(BUSY_MS))
+                .after_release(|connection, _| {
+                    Box::pin(async move {
+                        if connection.is_in_transaction() {
+                            // The roll-back may be under way.
+                            connection.ping().await?;
+                        }
+                        // A full disk ends a transaction behind the connection's back; it would think of itself as in one for ever.
+                        Ok(!connection.is_in_transaction())
+                    })
+                })
         };
-        let writer = pool().max_connections(1).after_release(|connection, _| {
-            Box::pin(async move {
-                if connection.is_in_transaction() {
-                    // The roll-back may be under way.
-                    connection.ping().await?;
-                }
-                // A full disk ends a transaction behind the connection's back; it would think of itself as in one for ever.
-                Ok(!connection.is_in_transaction())
-            })
-        });
-        let writer = writer.connect_with(options.clone()).await;
+        let writer = pool().max_connections(1).connect_with(options.clone()).await;
         let writer = writer.map_err(|error| unavailable(path, describe(&error)))?;
         // Readers open when they are first needed; a short-lived command often needs none.
         let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options.clone());
@@ -305,6 +305,10 @@ impl Store for SqliteStore {
 
     async fn pauses(&self) -> Result<Vec<PauseRecord>> {
         reads::pauses(self).await
+    }
+
+    async fn drop_stale_pauses(&self) -> Result<()> {
+        reads::drop_stale_pauses(self).await
     }
 
     async fn suspects(&self) -> Result<Vec<SuspectRecord>> {

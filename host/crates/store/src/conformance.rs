@@ -93,7 +93,8 @@ macro_rules! conformance {
                 what_is_set_aside_is_seen_by_the_audit_and_by_people,
                 a_task_may_begin_later,
                 losses_of_a_component_are_counted_in_a_row,
-                a_pause_that_was_read_stays_until_the_round_has_ended;
+                a_pause_that_was_read_stays_until_the_round_has_ended,
+                the_pause_of_a_finished_task_is_taken_away;
             orchestrators:
                 an_orchestrator_is_listed_until_it_is_dismissed,
                 a_restarted_orchestrator_takes_over_its_place,

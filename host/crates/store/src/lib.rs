@@ -101,6 +101,8 @@ pub trait Store: Ledger + Retention + Send + Sync + 'static {
 
     /// Every pause, the oldest first.
     async fn pauses(&self) -> Result<Vec<PauseRecord>>;
+    /// Takes the pauses of tasks away whose state is final: they hold up nothing, and each claim would read them.
+    async fn drop_stale_pauses(&self) -> Result<()>;
     /// Every suspect: see [`Round::suspect`].
     async fn suspects(&self) -> Result<Vec<SuspectRecord>>;
     /// Keeps a token. If its name has a valid token of this scope already, that is a [`StoreError::Exists`].

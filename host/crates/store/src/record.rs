@@ -443,6 +443,8 @@ pub struct Glance {
     pub expired: bool,
     /// There are suspects.
     pub suspects: bool,
+    /// A task is paused whose state is final.
+    pub stale_pauses: bool,
 }
 
 /// What a store has done so far.

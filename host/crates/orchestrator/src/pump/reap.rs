@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use stepwright_transport::wire::{Cancel, ToWorker};
+use stepwright_workflow::audit::Finding;
 use stepwright_workflow::{AttemptKey, BatchId, TaskId, WorkerId};
 
 use super::Orchestrator;
@@ -46,17 +47,26 @@ impl Orchestrator {
         self.forget_strangers();
         self.say_heartbeats();
         self.renew_leases();
-        // A round looks for itself; and it must be polled to let go of the only connection that some stores have.
+        // A round must be polled to let go of the only connection that some stores have, so a look waits for its end.
+        self.look_owed = true;
         if self.runner.is_some() {
-            self.glance().await;
-            self.find_strays().await;
-            self.ask_for_waiters().await;
-            self.audit().await;
+            self.look_if_owed().await;
         }
         let stats = self.port.stats();
         self.totals.messages_received.store(stats.received, Ordering::Relaxed);
         self.totals.messages_sent.store(stats.sent, Ordering::Relaxed);
         self.totals.messages_malformed.store(stats.malformed, Ordering::Relaxed);
+    }
+
+    /// What nobody told: once for each tick, between two rounds. However fast they follow each other, ended leases are found.
+    pub(super) async fn look_if_owed(&mut self) {
+        if !std::mem::take(&mut self.look_owed) {
+            return;
+        }
+        self.glance().await;
+        self.find_strays().await;
+        self.ask_for_waiters().await;
+        self.audit().await;
     }
 
     async fn glance(&mut self) {
@@ -68,6 +78,7 @@ impl Orchestrator {
                 self.gathered.look.expired |= glance.expired;
                 self.next_ready_at = crate::round::earlier(self.next_ready_at, glance.next_ready_at);
                 self.learn_suspects(glance.suspects).await;
+                self.drop_stale_pauses(glance.stale_pauses).await;
             }
             Err(error) => tracing::error!(%error, "failed to look at the database"),
         }
@@ -81,6 +92,13 @@ impl Orchestrator {
         match self.store.suspects().await {
             Ok(suspects) => self.suspects = suspects.into_iter().map(|suspect| suspect.digest).collect(),
             Err(error) => tracing::error!(%error, "failed to read which plugins lost workers lately"),
+        }
+    }
+
+    /// A task that was paused may have ended all the same: what ran could finish.
+    async fn drop_stale_pauses(&mut self, any: bool) {
+        if any && let Err(error) = self.store.drop_stale_pauses().await {
+            tracing::error!(%error, "failed to take the pauses of finished tasks away");
         }
     }
 
@@ -166,6 +184,10 @@ impl Orchestrator {
         self.totals.steps_audited.fetch_add(audited.steps, Ordering::Relaxed);
         for contradiction in audited.contradictions {
             match audit::repair(&*self.store, contradiction.task, now).await {
+                // Somebody else mended it, or was about to: a resume puts steps back in several transactions.
+                Ok(mended) if mended.iter().all(|finding| matches!(finding, Finding::Parked { .. })) => {
+                    self.gathered.look.claim |= !mended.is_empty();
+                }
                 Ok(mended) => {
                     let mended: Vec<String> = mended.iter().map(ToString::to_string).collect();
                     tracing::error!(task = %contradiction.task, ?mended, "a task contradicted itself, and was put right");

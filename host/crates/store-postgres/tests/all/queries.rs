@@ -33,8 +33,8 @@ const COLD: &[&str] = &[
     "workers_adopt",
     "workers_expired",
 ];
-/// Tables that hold no more than what waits, or what people paused.
-const SMALL: &[&str] = &["pauses", "ready", "stops", "suspects", "workers"];
+/// Tables that hold no more than what waits, what people paused, or who is there.
+const SMALL: &[&str] = &["orchestrators", "pauses", "ready", "stops", "suspects", "workers"];
 /// What the other engine does in other statements.
 const OURS_ALONE: &[&str] = &["batch_ids", "lock", "pauses_kept", "requeue"];
 const THEIRS_ALONE: &[&str] = &["last_id", "prune_batch_notes", "told_to_stop"];

@@ -2,6 +2,7 @@
 
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
+use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{Digest, StepId, TaskId};
 
 use super::{DIAMOND, NOW, SINGLE, World, at, committed, failed, standing};
@@ -167,4 +168,21 @@ pub async fn a_pause_that_was_read_stays_until_the_round_has_ended(store: &dyn S
     let (committed, aside) = futures::join!(round.commit(), resume);
     committed.unwrap();
     assert_eq!(aside.iter().map(|aside| aside.step).collect::<Vec<_>>(), [step]);
+}
+
+/// Those of tasks that will go on, and of whatever is no task, stay.
+pub async fn the_pause_of_a_finished_task_is_taken_away(store: &dyn Store) {
+    let world = World::new(store, SINGLE).await;
+    let (done, open) = (world.leased().await.step.task(), world.start().await);
+    for target in [PauseTarget::Task(done), PauseTarget::Task(open), namespace()] {
+        committed!(store, pause(&pause(target)));
+    }
+    assert!(!store.glance(NOW).await.unwrap().stale_pauses);
+    committed!(store, settle(&[(done, TaskState::InProgress, TaskState::Cancelled)], at(1)));
+    assert!(store.glance(NOW).await.unwrap().stale_pauses);
+    store.drop_stale_pauses().await.unwrap();
+    assert!(!store.glance(NOW).await.unwrap().stale_pauses);
+    let left: Vec<PauseTarget> =
+        store.pauses().await.unwrap().into_iter().map(|pause| pause.target).collect();
+    assert_eq!(left, [namespace(), PauseTarget::Task(open)]);
 }
