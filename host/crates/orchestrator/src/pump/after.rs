@@ -29,6 +29,7 @@ impl Orchestrator {
 
     fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
         self.count(&output.counts);
+        self.count_messages();
         self.welcome(&mut output);
         self.let_go(&output.gone);
         for (worker, until) in &output.renewed {

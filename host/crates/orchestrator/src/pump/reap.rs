@@ -52,6 +52,11 @@ impl Orchestrator {
         if self.runner.is_some() {
             self.look_if_owed().await;
         }
+        self.count_messages();
+    }
+
+    /// Running totals of the port, for whoever asks the handle.
+    pub(super) fn count_messages(&self) {
         let stats = self.port.stats();
         self.totals.messages_received.store(stats.received, Ordering::Relaxed);
         self.totals.messages_sent.store(stats.sent, Ordering::Relaxed);
