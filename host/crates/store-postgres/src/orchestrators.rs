@@ -22,7 +22,8 @@ pub(crate) async fn enrol(store: &PostgresStore, new: &NewOrchestrator, now: Tim
         i64::from(new.pumps),
         endpoints,
         new.started_at.0,
-        now.0
+        now.0,
+        new.totals.as_str()
     );
     enrolled.execute(&store.writers).await.map_err(engine("enrol an orchestrator"))?;
     store.counters.commit();

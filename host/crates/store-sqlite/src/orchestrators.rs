@@ -10,7 +10,7 @@ use crate::store::SqliteStore;
 
 pub(crate) async fn enrol(store: &SqliteStore, new: &NewOrchestrator, now: Timestamp) -> Result<()> {
     let endpoints = text(&new.endpoints)?;
-    let place = new.place();
+    let (place, totals) = (new.place(), new.totals.as_str());
     let (pid, pump, pumps) = (i64::from(new.pid), i64::from(new.pump), i64::from(new.pumps));
     store.counters.statement();
     let enrolled = sqlx::query_file!(
@@ -23,7 +23,8 @@ pub(crate) async fn enrol(store: &SqliteStore, new: &NewOrchestrator, now: Times
         pumps,
         endpoints,
         new.started_at.0,
-        now.0
+        now.0,
+        totals
     );
     enrolled.execute(&store.writer).await.map_err(engine("enrol an orchestrator"))?;
     store.counters.commit();

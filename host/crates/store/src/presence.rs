@@ -1,10 +1,10 @@
 //! Orchestrators that say that they are there.
 
 use serde::Serialize;
-use stepwright_workflow::Timestamp;
+use stepwright_workflow::{Payload, Timestamp};
 
 use crate::Result;
-use crate::column::{json, number};
+use crate::column::{json, number, payload};
 
 /// An orchestrator that says that it is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct NewOrchestrator {
     pub endpoints: Vec<String>,
     /// When it started.
     pub started_at: Timestamp,
+    /// What it has counted since, as JSON.
+    pub totals: Payload,
 }
 
 impl NewOrchestrator {
@@ -51,6 +53,8 @@ pub struct OrchestratorRecord {
     pub started_at: Timestamp,
     /// When it last said that it is there.
     pub seen_at: Timestamp,
+    /// What it had counted by then since it started, as JSON: a number for each name.
+    pub totals: Payload,
     /// Links of workers that it speaks for.
     pub workers: u64,
 }
@@ -67,6 +71,7 @@ pub struct OrchestratorRow {
     pub endpoints: String,
     pub started_at: i64,
     pub seen_at: i64,
+    pub totals: String,
     pub workers: i64,
 }
 
@@ -82,6 +87,7 @@ impl OrchestratorRow {
             endpoints: json("orchestrators.endpoints", &self.endpoints)?,
             started_at: Timestamp(self.started_at),
             seen_at: Timestamp(self.seen_at),
+            totals: payload("orchestrators.totals", self.totals)?,
             workers: number("count of workers", self.workers)?,
         })
     }

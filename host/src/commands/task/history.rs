@@ -91,8 +91,20 @@ pub(super) fn history<'a>(ledger: &Ledger<'a>) -> Vec<Event<'a>> {
     events.extend(of_batch.map(|note| noted(ledger, note)));
     events.extend(ledger.batches.iter().filter(|batch| lists(ledger, batch)).filter_map(closed));
     events.extend(settled(ledger.record));
-    events.sort_by_key(|event| (event.at, event.kind));
+    events.sort_by_key(order);
     events
+}
+
+/// What happened in the same round has the same moment: there, outcomes come before what is claimed next, and a later batch after an
+/// earlier one.
+fn order(event: &Event<'_>) -> (Timestamp, u8, Option<BatchId>, EventKind) {
+    use EventKind as K;
+    let (rank, batch) = match event.kind {
+        K::Created | K::Operator => (0, None),
+        K::Claimed | K::Completed | K::Failed | K::Lost => (1, event.batch),
+        _ => (2, None),
+    };
+    (event.at, rank, batch, event.kind)
 }
 
 /// Whether the batch carried a step of the task. A note may name any batch.
@@ -450,11 +462,11 @@ mod tests {
                 ),
                 "210 batch 1: batch completion reconciled: equal to what was recorded -> batch closed".to_owned(),
                 "310 check/2 in 2: claimed by orchestrator orc -> step leased".to_owned(),
-                "400 pay/1 in 3: claimed by orchestrator orc -> step leased".to_owned(),
                 format!(
                     "400 check/2 in 2: partial result recorded: completed in 1.5 ms, digest {digest} \
                      -> step complete; one parent less for pay"
                 ),
+                "400 pay/1 in 3: claimed by orchestrator orc -> step leased".to_owned(),
                 "410 batch 2: batch completion reconciled: equal to what was recorded, after one outcome had to be asked for \
                  again -> batch closed"
                     .to_owned(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use stepwright_store::{NewOrchestrator, OrchestratorRecord, StoreError};
 use stepwright_transport::wire::{OrchestratorHeartbeat, Peer, ToWorker};
-use stepwright_workflow::{Timestamp, WorkerId};
+use stepwright_workflow::{Payload, Timestamp, WorkerId};
 
 use super::Orchestrator;
 use crate::options::Listing;
@@ -69,6 +69,7 @@ impl Orchestrator {
             pumps: listing.pumps,
             endpoints: listing.endpoints,
             started_at: self.clock.now(),
+            totals: Payload::null(),
         });
         self
     }
@@ -99,7 +100,9 @@ impl Orchestrator {
     }
 
     async fn enrol_and_look(&mut self, enrol: bool, now: Timestamp) -> Result<(), StoreError> {
-        if let (true, Some(me)) = (enrol, &self.peers.me) {
+        if let (true, Some(me)) = (enrol, &mut self.peers.me) {
+            // People and programs read there what it counts; numbers always make JSON.
+            me.totals = Payload::of(&self.totals.read()).unwrap_or_else(|_| Payload::null());
             self.store.enrol(me, now).await?;
             self.call_once().await;
         }
@@ -181,6 +184,7 @@ mod tests {
             endpoints: vec![format!("ipc://machine/{incarnation}")],
             started_at: Timestamp(0),
             seen_at: Timestamp(seen_at),
+            totals: Payload::null(),
             workers: 0,
         }
     }

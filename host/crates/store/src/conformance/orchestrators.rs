@@ -1,6 +1,6 @@
 //! Which orchestrators there are.
 
-use super::{NOW, at, committed, worker};
+use super::{NOW, at, committed, payload, worker};
 use crate::{NewOrchestrator, NewWorker, OrchestratorRecord, Store, WorkerState};
 
 fn orchestrator(incarnation: &str, endpoints: &[&str]) -> NewOrchestrator {
@@ -12,6 +12,7 @@ fn orchestrator(incarnation: &str, endpoints: &[&str]) -> NewOrchestrator {
         pumps: 2,
         endpoints: endpoints.iter().map(|endpoint| (*endpoint).to_owned()).collect(),
         started_at: NOW,
+        totals: payload("{\"rounds\":7}"),
     }
 }
 
@@ -35,6 +36,7 @@ pub async fn an_orchestrator_is_listed_until_it_is_dismissed(store: &dyn Store) 
         endpoints: endpoints.map(str::to_owned).to_vec(),
         started_at: NOW,
         seen_at: at(5),
+        totals: payload("{\"rounds\":7}"),
         workers: 0,
     };
     assert_eq!(store.orchestrators().await.unwrap(), [expected]);
