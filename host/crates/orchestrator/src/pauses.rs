@@ -10,7 +10,6 @@
 
 use stepwright_store::{PauseRecord, ReadyStep, Round, Store, StoreError};
 use stepwright_workflow::pause::PauseTarget;
-use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{StepId, TaskId, Timestamp};
 
 use crate::operator::{Deed, OperatorError};
@@ -99,9 +98,7 @@ async fn put_back(
 async fn unless_final(tx: &mut dyn Round, task: TaskId) -> Result<(), OperatorError> {
     match tx.task(task).await? {
         None => Err(OperatorError::NoTask(task)),
-        Some((_, state @ (TaskState::Complete | TaskState::Cancelled | TaskState::ResolvedManually))) => {
-            Err(OperatorError::Final { task, state })
-        }
+        Some((_, state)) if state.is_final() => Err(OperatorError::Final { task, state }),
         Some(_) => Ok(()),
     }
 }
