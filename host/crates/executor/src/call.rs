@@ -21,6 +21,12 @@ pub struct StepCall {
     pub retry_limit: u32,
     /// The same for every attempt of this step.
     pub idempotency_key: String,
+    /// The plugin as `namespace/name`, for its grants. Empty if whoever sent the step did not say; it is granted nothing then.
+    pub plugin: String,
+    /// The plugin's version, for its grants.
+    pub plugin_version: String,
+    /// The namespace of the task's template, for the plugin's grants.
+    pub namespace: String,
     /// The component to run.
     pub digest: Digest,
     /// The handler within it.
@@ -76,6 +82,14 @@ pub struct Receipt {
     pub bytes_out: u64,
     /// Calls to the host's own interfaces (log, progress, cancelled, secret).
     pub host_calls: u64,
+    /// HTTP requests that went out.
+    pub http_calls: u64,
+    /// Bytes of their bodies.
+    pub http_bytes_out: u64,
+    /// Bytes of the responses' bodies.
+    pub http_bytes_in: u64,
+    /// Bytes written to files.
+    pub file_bytes_written: u64,
     /// Log lines and output bytes that were dropped because a limit was reached.
     pub log_dropped: u64,
 }

@@ -101,6 +101,7 @@ impl WasmExecutor {
             bytes_out: bytes_out(&outcome),
             host_calls: state.host_calls,
             log_dropped: log.dropped,
+            ..Receipt::default()
         };
         Ok(StepReport { outcome, started_at, wall, receipt, log: log.lines })
     }

@@ -148,6 +148,24 @@ pub struct Receipt {
     pub bytes_out: u64,
     /// Calls to the host.
     pub host_calls: u64,
+    /// HTTP requests that went out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub http_calls: u64,
+    /// Bytes of their bodies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub http_bytes_out: u64,
+    /// Bytes of the responses' bodies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub http_bytes_in: u64,
+    /// Bytes written to files.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub file_bytes_written: u64,
+}
+
+/// Most steps do nothing of the kind, and their messages are shorter for it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One line of a step's log.
@@ -295,6 +313,15 @@ pub struct StepTask {
     pub handler: String,
     /// The component to run.
     pub plugin: Digest,
+    /// Its plugin as `namespace/name`; empty from an orchestrator that does not say.
+    #[serde(default)]
+    pub plugin_name: String,
+    /// Its plugin's version.
+    #[serde(default)]
+    pub plugin_version: String,
+    /// The namespace of the task's template.
+    #[serde(default)]
+    pub namespace: String,
     /// Failed attempts allowed in all.
     pub retry_limit: u32,
     /// The same for every attempt of this step.

@@ -70,6 +70,9 @@ fn call(step: StepTask) -> Result<StepCall, Failure> {
         attempt: step.attempt,
         retry_limit: step.retry_limit,
         idempotency_key: step.idempotency_key,
+        plugin: step.plugin_name,
+        plugin_version: step.plugin_version,
+        namespace: step.namespace,
         digest: step.plugin,
         handler: step.handler,
         timeout: Duration::from_millis(step.timeout_ms),
@@ -149,6 +152,10 @@ fn outcome(identity: Identity, report: StepReport, payload_bytes_max: u64) -> St
         bytes_in: report.receipt.bytes_in,
         bytes_out: report.receipt.bytes_out,
         host_calls: report.receipt.host_calls,
+        http_calls: report.receipt.http_calls,
+        http_bytes_out: report.receipt.http_bytes_out,
+        http_bytes_in: report.receipt.http_bytes_in,
+        file_bytes_written: report.receipt.file_bytes_written,
     };
     let ended = within(report.outcome, payload_bytes_max);
     let log = if matches!(ended, Outcome::Failed { .. }) { tail(report.log) } else { Vec::new() };
