@@ -4,6 +4,7 @@ mod add;
 mod build;
 mod inspect;
 mod list;
+mod stats;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +40,11 @@ pub(crate) enum PluginCommand {
         after_help = "Examples:\n  stepwright plugin inspect shop.wasm\n  stepwright plugin inspect shop/shop@1.2.0 --json"
     )]
     Inspect(inspect::InspectArguments),
+    /// Show what a plugin's attempts used, as distributions, and the limits that follow from them.
+    #[command(
+        after_help = "Examples:\n  stepwright plugin stats shop/shop\n  stepwright plugin stats shop/shop@1.2.0 --attempts 500 --json"
+    )]
+    Stats(stats::StatsArguments),
 }
 
 /// Does what was asked.
@@ -48,6 +54,7 @@ pub(crate) async fn run(command: PluginCommand, context: &Context) -> Result<Exi
         PluginCommand::Add(arguments) => add::run(&arguments, context).await,
         PluginCommand::List => list::run(context).await,
         PluginCommand::Inspect(arguments) => inspect::run(&arguments, context).await,
+        PluginCommand::Stats(arguments) => stats::run(&arguments, context).await,
     }
 }
 

@@ -15,6 +15,7 @@ use stepwright_workflow::task::TaskState;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
 use super::gate::{Endpoint, GateSettings};
+use super::grants::GrantSpec;
 use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
 use crate::cli::LogFormat;
@@ -76,6 +77,8 @@ pub(crate) struct Config {
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
     pub(crate) compiled_bytes_max: u64,
+    /// What plugins may reach.
+    pub(crate) grants: Vec<GrantSpec>,
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
     orchestrator: OrchestratorOptions,
@@ -121,6 +124,7 @@ impl Config {
             orchestrator: read.orchestrator(),
             pruner: read.pruner(),
             worker: read.worker(),
+            grants: std::mem::take(&mut read.0.grants),
             engine,
             data_dir,
             run_dir,
