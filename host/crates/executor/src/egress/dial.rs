@@ -147,9 +147,11 @@ pub(crate) async fn exchange(
                 && let Poll::Ready(ended) = running.as_mut().poll(context)
             {
                 connection = None;
-                if let Err(error) = ended {
-                    return Poll::Ready(Err(error));
-                }
+                // A connection may end badly after the response has come whole, as TLS does without a farewell.
+                return match (sending.as_mut().poll(context), ended) {
+                    (Poll::Pending, Err(error)) => Poll::Ready(Err(error)),
+                    (polled, _) => polled,
+                };
             }
             sending.as_mut().poll(context)
         });
