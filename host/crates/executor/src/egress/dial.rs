@@ -159,10 +159,13 @@ pub(crate) async fn exchange(
         timely.map_err(|_| Error::HttpResponseTimeout)?.map_err(told)?
     };
     let rest: Rest = Box::pin(async move {
-        match connection {
-            Some(connection) => connection.await.map_err(|_| Error::ConnectionTerminated),
-            None => Ok(()),
+        // How a connection ends matters only while a body is read, and then the body tells.
+        if let Some(connection) = connection
+            && let Err(error) = connection.await
+        {
+            tracing::debug!(%error, "a connection ended");
         }
+        Ok(())
     });
     Ok((response, rest))
 }

@@ -10,6 +10,7 @@
 mod bench;
 mod files;
 mod http;
+mod limits;
 mod secrets;
 mod server;
 
