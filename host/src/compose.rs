@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
+use stepwright_executor::{CompiledFolder, Egress, EngineOptions, Executor, Sandbox, WasmExecutor};
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
@@ -231,7 +231,25 @@ pub(crate) fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor
     let compiled = CompiledFolder::open(&path, context.config.compiled_bytes_max).map_err(|error| {
         CliError::new(format!("failed to open the directory of compiled plugins {}: {error}", path.display()))
     })?;
-    Ok(Arc::new(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())))
+    let scratch = context.config.scratch_dir();
+    let executor = WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())
+        .with_egress(egress(context)?)
+        .with_scratch(&scratch)
+        .map_err(|error| {
+            CliError::new(format!("failed to open the directory of steps {}: {error}", scratch.display()))
+        })?;
+    Ok(Arc::new(executor))
+}
+
+/// The way out for the HTTP requests of steps.
+fn egress(context: &Context) -> Result<Egress, CliError> {
+    let egress = Egress::new(context.config.egress);
+    let Some(path) = &context.config.http_certificates else { return Ok(egress) };
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::new(format!("failed to trust sandbox.http_certificates = '{}': {error}", path.display()))
+    };
+    let pem = std::fs::read(path).map_err(|error| failed(&error))?;
+    egress.trusting(&pem).map_err(|error| failed(&error))
 }
 
 /// A sandbox with room for so many steps at once.

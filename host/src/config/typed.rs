@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stepwright_executor::EngineOptions;
+use stepwright_executor::{EgressOptions, EngineOptions};
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
 use stepwright_orchestrator::pruner::PrunerOptions;
@@ -81,6 +81,10 @@ pub(crate) struct Config {
     pub(crate) grants: Vec<GrantSpec>,
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
+    /// What goes out of it.
+    pub(crate) egress: EgressOptions,
+    /// Certificates that it trusts beside the public ones.
+    pub(crate) http_certificates: Option<PathBuf>,
     orchestrator: OrchestratorOptions,
     pruner: PrunerOptions,
     worker: WorkerOptions,
@@ -102,6 +106,7 @@ impl Config {
         let gate = read.gate();
         let worker_orchestrators = read.endpoints("worker.orchestrators", run_dir.join(SOCKET));
         let engine = read.engine();
+        let http_certificates = read.text("sandbox.http_certificates");
         Self {
             database,
             worker_token_file,
@@ -126,6 +131,8 @@ impl Config {
             worker: read.worker(),
             grants: std::mem::take(&mut read.0.grants),
             engine,
+            egress: read.egress(),
+            http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
         }
@@ -139,6 +146,11 @@ impl Config {
     /// Where compiled components are kept.
     pub(crate) fn compiled_dir(&self) -> PathBuf {
         self.data_dir.join("compiled")
+    }
+
+    /// Where steps have directories of their own.
+    pub(crate) fn scratch_dir(&self) -> PathBuf {
+        self.data_dir.join("scratch")
     }
 
     /// The orchestrator's socket.
@@ -296,8 +308,29 @@ impl Reader<'_> {
             log_bytes_max: self.count("sandbox.log_bytes_max"),
             log_lines_max: self.count("sandbox.log_lines_max"),
             host_call_bytes_max: self.number("sandbox.host_call_bytes_max"),
+            host_calls_max: self.number("sandbox.host_calls_max"),
+            file_bytes_max: self.number("sandbox.file_bytes_max"),
             component_bytes_max: self.count("sandbox.component_bytes_max"),
             ..EngineOptions::default()
+        }
+    }
+
+    fn egress(&mut self) -> EgressOptions {
+        let usual = EgressOptions::default();
+        let chosen = |number: u64, usual: u32| u32::try_from(number).unwrap_or(usual);
+        EgressOptions {
+            connect_max: Duration::from_millis(self.number("sandbox.http_connect")),
+            first_byte_max: Duration::from_millis(self.number("sandbox.http_first_byte")),
+            between_bytes_max: Duration::from_millis(self.number("sandbox.http_between_bytes")),
+            bytes_in_max: self.number("sandbox.http_bytes_in_max"),
+            bytes_out_max: self.number("sandbox.http_bytes_out_max"),
+            calls_max: chosen(self.number("sandbox.http_calls_max"), usual.calls_max),
+            connections_max: chosen(self.number("sandbox.http_connections_max"), usual.connections_max),
+            connections_process_max: chosen(
+                self.number("sandbox.http_connections_process_max"),
+                usual.connections_process_max,
+            ),
+            ..usual
         }
     }
 }
