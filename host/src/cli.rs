@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::batch::BatchCommand;
 use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
+use crate::commands::grants::GrantsCommand;
 use crate::commands::orchestrator::OrchestratorCommand;
 use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
@@ -93,6 +94,9 @@ pub(crate) enum Command {
     /// Build, register and look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at what plugins may reach
+    #[command(subcommand)]
+    Grants(GrantsCommand),
     /// Start, follow and repair tasks
     #[command(subcommand)]
     Task(TaskCommand),
@@ -153,6 +157,9 @@ pub(crate) struct DevFlags {
     /// Steps that run at once
     #[arg(long)]
     pub(crate) slots: Option<u32>,
+    /// Let plugins call every public host, and note what they ask for, for 'grants suggest'
+    #[arg(long)]
+    pub(crate) observe: bool,
 }
 
 /// Flags of `work`.

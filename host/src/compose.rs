@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stepwright_executor::{CompiledFolder, Egress, EngineOptions, Executor, Sandbox, WasmExecutor};
+use stepwright_executor::{
+    CompiledFolder, Egress, EngineOptions, Executor, GrantBook, Sandbox, WasmExecutor,
+};
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
@@ -234,11 +236,23 @@ pub(crate) fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor
     let scratch = context.config.scratch_dir();
     let executor = WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())
         .with_egress(egress(context)?)
+        .with_grants(grants(context)?)
         .with_scratch(&scratch)
         .map_err(|error| {
             CliError::new(format!("failed to open the directory of steps {}: {error}", scratch.display()))
         })?;
-    Ok(Arc::new(executor))
+    Ok(Arc::new(match &context.observations {
+        Some(observations) => executor.observing(Arc::clone(observations)),
+        None => executor,
+    }))
+}
+
+/// What plugins are granted, secrets fetched.
+#[allow(clippy::disallowed_methods, reason = "grants name variables of the host's own environment")]
+fn grants(context: &Context) -> Result<GrantBook, CliError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let entries = context.config.grants.iter().map(|spec| spec.fetch(variable));
+    Ok(GrantBook::new(entries.collect::<Result<_, _>>()?))
 }
 
 /// The way out for the HTTP requests of steps.

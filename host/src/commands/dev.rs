@@ -12,9 +12,13 @@ use crate::compose::{self, Orchestration};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
+use crate::observed::Observing;
 
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
+    let mut context = context.clone();
+    let observing = Observing::start(&mut context)?;
+    let context = &context;
     let stopping = Stopping::listen()?;
     let incarnation = incarnation()?;
     let (port, hub) = local::hub();
@@ -51,6 +55,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     };
     let (end, result) = tokio::join!(work, orchestrator.run(stop));
     serving.shutdown().await;
+    if let Some(observing) = observing {
+        observing.end().await;
+    }
     store.close().await;
     drop(lock);
     result?;

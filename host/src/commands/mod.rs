@@ -5,6 +5,7 @@ mod completions;
 pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
+pub(crate) mod grants;
 mod orchestrate;
 pub(crate) mod orchestrator;
 pub(crate) mod pause;
@@ -48,7 +49,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     }
     telemetry::start(&config)?;
     let runtime = runtime(&config)?;
-    let context = Context { config, clock: Arc::new(SystemClock), json: global.json };
+    let context = Context { config, clock: Arc::new(SystemClock), json: global.json, observations: None };
     runtime.block_on(dispatch(command, &context))
 }
 
@@ -59,6 +60,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Work(_) => work::run(context).await,
         Command::Template(command) => template::run(command, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,
+        Command::Grants(command) => grants::run(command, context).await,
         Command::Task(command) => task::run(command, context).await,
         Command::Batch(command) => batch::run(command, context).await,
         Command::Worker(command) => worker::run(command, context).await,

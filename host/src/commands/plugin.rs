@@ -16,6 +16,8 @@ use stepwright_executor::{EngineOptions, Inspection, Sandbox, inspect as look_at
 use stepwright_registry::{Description, PluginName};
 use stepwright_workflow::Digest;
 
+pub(crate) use inspect::find;
+
 use crate::context::Context;
 use crate::error::{CliError, Exit, chain};
 use crate::input;

@@ -91,6 +91,21 @@ impl GrantSpec {
         Ok(entry)
     }
 
+    /// The entry without values: for whoever shows it.
+    pub(crate) fn names_only(&self) -> GrantEntry {
+        let mut entry = self.entry.clone();
+        entry.grants.environment =
+            self.environment.iter().map(|(name, _)| (name.clone(), String::new())).collect();
+        let secret = |spec: &SecretSpec| SecretGrant {
+            name: spec.name.clone(),
+            value: SecretValue::new(""),
+            revealed: spec.revealed,
+            hosts: spec.hosts.clone(),
+        };
+        entry.grants.secrets = self.secrets.iter().map(secret).collect();
+        entry
+    }
+
     fn value(
         &self,
         what: &str,
@@ -124,7 +139,7 @@ fn pattern(entry: &Entry) -> Option<PluginPattern> {
 }
 
 /// `namespace/name`, `namespace/*` or `*`, each with `@requirement` if not every version is meant.
-pub(crate) fn plugin_pattern(text: &str) -> Result<PluginPattern, String> {
+fn plugin_pattern(text: &str) -> Result<PluginPattern, String> {
     let (name, requirement) = match text.split_once('@') {
         Some((name, requirement)) => (name, Some(requirement)),
         None => (text, None),
@@ -151,7 +166,7 @@ pub(crate) fn plugin_pattern(text: &str) -> Result<PluginPattern, String> {
 
 fn grants(entry: &Entry) -> Grants {
     let http = entry.texts("http").into_iter();
-    let http = http.filter_map(|(at, text)| entry.checked(&at, http_grant(&text))).collect();
+    let http = http.filter_map(|(at, text)| entry.checked(&at, text.parse::<HttpGrant>())).collect();
     let networks = entry.texts("networks").into_iter();
     let networks = networks.filter_map(|(at, text)| entry.checked(&at, network(&text))).collect();
     let settings = entry.table("settings");
@@ -175,43 +190,6 @@ fn network(text: &str) -> Result<IpNet, String> {
     text.parse()
         .or_else(|_| address())
         .map_err(|_| format!("'{text}' is no network; write for instance 10.1.0.0/16"))
-}
-
-/// `[METHOD[,METHOD] ]scheme://host[:port]`.
-pub(crate) fn http_grant(text: &str) -> Result<HttpGrant, String> {
-    let wanted = |problem: &str| {
-        format!(
-            "'{text}' {problem}; write for instance \"https://api.example.com\" or \"GET,POST http://intranet:8080\""
-        )
-    };
-    let (methods, url) = text.rsplit_once(' ').unwrap_or(("", text));
-    let methods: Vec<String> =
-        methods.split(',').map(str::trim).filter(|m| !m.is_empty()).map(str::to_owned).collect();
-    if methods.iter().any(|method| !method.chars().all(|c| c.is_ascii_uppercase())) {
-        return Err(wanted("has a method that is not in capital letters"));
-    }
-    let (plain, rest) = match url.split_once("://") {
-        Some(("https", rest)) => (false, rest),
-        Some(("http", rest)) => (true, rest),
-        _ => return Err(wanted("has neither https:// nor http://")),
-    };
-    let (host, port) = match rest.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => {
-            (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(|| wanted("has no good port"))?)
-        }
-        _ => (rest, if plain { 80 } else { 443 }),
-    };
-    let (stars, name) = host.strip_prefix("*.").map_or(("", host), |name| ("*.", name));
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let is_name = !name.is_empty()
-        && name.len() <= 253
-        && name.split('.').all(|label| {
-            !label.is_empty() && label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
-        });
-    if !is_name && bare.parse::<IpAddr>().is_err() {
-        return Err(wanted("has no good host: a name, '*.' and a name, or an address, without path"));
-    }
-    Ok(HttpGrant { methods, plain, host: format!("{stars}{}", name.to_lowercase()), port })
 }
 
 fn directories(entry: &Entry) -> Vec<DirectoryGrant> {
@@ -405,8 +383,8 @@ mod tests {
             "s.toml:3:1: grants[0].htp: unknown field; did you mean 'http'?",
             "s.toml:2:1: grants[0].plugin: 'shop' is no plugin; write namespace/name",
             "s.toml:4:35: grants[0].http[2]: expected a text",
-            "s.toml:4:1: grants[0].http[0]: 'pay.example' has neither https:// nor http://",
-            "s.toml:4:1: grants[0].http[1]: 'get https://a' has a method that is not in capital letters",
+            "s.toml:4:1: grants[0].http[0]: 'pay.example'",
+            "s.toml:4:1: grants[0].http[1]: 'get' in 'get https://a' is no method",
             "s.toml:5:1: grants[0].networks[0]: 'x' is no network",
             "s.toml:7:18: grants[0].directories[0].path: 'srv' must begin with '/'",
             "s.toml:8:1: grants[0].scratch: '1MB' is not a size",

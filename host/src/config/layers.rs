@@ -141,6 +141,7 @@ impl Layers {
             ("orchestrator.pumps", "--pumps", flags.orchestrate.pumps.map(|pumps| pumps.to_string())),
             ("worker.name", "--name", flags.work.common.name.clone()),
             ("worker.slots", "--slots", flags.work.common.slots.map(|slots| slots.to_string())),
+            ("sandbox.observe", "--observe", flags.work.common.observe.then(|| "true".to_owned())),
             (
                 "worker.orchestrators",
                 "--orchestrator",

@@ -300,6 +300,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "1GiB",
         "Compiled code kept on disk; the oldest goes first.",
     ),
+    setting(
+        "sandbox.observe",
+        Kind::Flag,
+        "false",
+        "Whether plugins may call every public host, and what they ask for is noted for 'grants suggest'.",
+    ),
 ];
 
 /// The setting with this key.

@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineOptions,
     /// What goes out of it.
     pub(crate) egress: EgressOptions,
+    /// Whether plugins may call every public host, and what they ask for is noted.
+    pub(crate) observe: bool,
     /// Certificates that it trusts beside the public ones.
     pub(crate) http_certificates: Option<PathBuf>,
     orchestrator: OrchestratorOptions,
@@ -132,6 +134,7 @@ impl Config {
             grants: std::mem::take(&mut read.0.grants),
             engine,
             egress: read.egress(),
+            observe: read.text("sandbox.observe") == "true",
             http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
@@ -151,6 +154,11 @@ impl Config {
     /// Where steps have directories of their own.
     pub(crate) fn scratch_dir(&self) -> PathBuf {
         self.data_dir.join("scratch")
+    }
+
+    /// Where what plugins asked for is written down.
+    pub(crate) fn observed_dir(&self) -> PathBuf {
+        self.data_dir.join("observed")
     }
 
     /// The orchestrator's socket.

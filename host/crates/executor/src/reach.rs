@@ -51,7 +51,7 @@ impl Asker {
     /// Notes what was asked for, where that is wanted.
     pub(crate) fn observe(&self, wanted: &[Wanted]) {
         if let Some(observations) = &self.outside.observations {
-            wanted.iter().for_each(|wish| observations.note(&self.plugin, wish));
+            wanted.iter().for_each(|wish| observations.note(&self.plugin, wish, 1));
         }
     }
 }

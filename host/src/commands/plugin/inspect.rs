@@ -65,7 +65,8 @@ fn show(inspected: &Inspected<'_>, (schemas, context): (bool, &Context)) -> Resu
     }
 }
 
-async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
+/// A registered plugin: of the version named, or the one registered last.
+pub(crate) async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
     let (name, version) = match reference.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (reference, None),
