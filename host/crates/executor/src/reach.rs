@@ -140,10 +140,10 @@ impl WasiHttpHooks for Reach {
         options: Option<RequestOptions>,
         _: Ending,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let outbound = self.outbound();
+        let outbound = self.outbound().map(|outbound| (outbound.account.turn(), outbound));
         Box::new(async move {
-            let outbound = outbound.ok_or(Error::HttpRequestDenied)?;
-            let (response, rest) = outbound.run(request, options).await?;
+            let (turn, outbound) = outbound.ok_or(Error::HttpRequestDenied)?;
+            let (response, rest) = outbound.run(turn, request, options).await?;
             Ok((response, Box::new(rest) as Ending))
         })
     }

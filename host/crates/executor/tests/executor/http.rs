@@ -175,8 +175,6 @@ async fn each_limit_ends_a_request_and_names_itself() {
     let server = Server::start().await;
     let here = server.address.to_string();
     let options = EgressOptions {
-        first_byte_max: Duration::from_millis(100),
-        between_bytes_max: Duration::from_millis(100),
         bytes_in_max: 100_000,
         bytes_out_max: 10_000,
         header_bytes_max: 16 << 10,
@@ -210,8 +208,9 @@ async fn each_limit_ends_a_request_and_names_itself() {
     check(&reach, to("/headers?40000"), "HttpResponseHeaderSectionSize", "http_header_bytes_max").await;
     check(&reach, to(&format!("/{}", "p".repeat(20_000))), "HttpRequestUriTooLong", "http_header_bytes_max")
         .await;
-    check(&reach, to("/stall"), "HttpResponseTimeout", "").await;
-    check(&reach, to("/dribble"), "after 1 bytes: ErrorCode::ConnectionReadTimeout", "").await;
+    let hasty = EgressOptions { first_byte_max: Duration::from_millis(50), ..options };
+    let hasty = through(Egress::new(hasty), grants(&[&format!("http://{here}")], &[LOOPBACK]));
+    check(&hasty, to("/stall"), "HttpResponseTimeout", "").await;
     let (answers, report) = reach.fetch(json!([{ "scheme": "http", "authority": here, "times": 101 }])).await;
     let done = answers.iter().filter(|answer| answer["status"] == 200).count();
     assert_eq!((done, &answers[100]["error"]), (100, &json!("ErrorCode::HttpRequestDenied")));
@@ -219,9 +218,12 @@ async fn each_limit_ends_a_request_and_names_itself() {
     assert_eq!(report.receipt.http_calls, 100);
 
     // A guest's own, shorter limits count; a plugin's own numbers stand in for the usual ones.
-    let patient = through(Egress::default(), grants(&[&format!("http://{here}")], &[LOOPBACK]));
-    let hurried = json!({ "scheme": "http", "authority": here, "path": "/stall", "limits_ms": [50, 50, 50] });
-    check(&patient, hurried, "HttpResponseTimeout", "").await;
+    let own = |path: &str, first_byte_ms: u64| {
+        let limits_ms = [60_000, first_byte_ms, 50];
+        json!({ "scheme": "http", "authority": here, "path": path, "limits_ms": limits_ms })
+    };
+    check(&reach, own("/stall", 50), "HttpResponseTimeout", "").await;
+    check(&reach, own("/dribble", 60_000), "ErrorCode::ConnectionReadTimeout", "").await;
     let few = limited(PluginLimits {
         http_calls_max: Some(1),
         http_bytes_in_max: Some(4),
@@ -241,13 +243,16 @@ async fn each_limit_ends_a_request_and_names_itself() {
 async fn connections_are_few_at_a_time_and_come_back_in_every_case() {
     let server = Server::start().await;
     let here = server.address.to_string();
-    let options = EgressOptions {
-        connect_max: Duration::from_millis(200),
-        connections_max: 2,
-        connections_process_max: 3,
-        ..EgressOptions::default()
+    let bench = |wait: Duration| {
+        let options = EgressOptions {
+            connect_max: wait,
+            connections_max: 2,
+            connections_process_max: 3,
+            ..EgressOptions::default()
+        };
+        through(Egress::new(options), grants(&[&format!("http://{here}")], &[LOOPBACK]))
     };
-    let reach = through(Egress::new(options), grants(&[&format!("http://{here}")], &[LOOPBACK]));
+    let reach = bench(Duration::from_secs(1));
     let request = |path: &str, times: usize| json!({ "scheme": "http", "authority": here, "path": path, "times": times });
     let report = reach.run("fetch", json!({ "requests": [request("/", 3)], "keep": true })).await;
     let kept = answers(&report);
@@ -259,7 +264,9 @@ async fn connections_are_few_at_a_time_and_come_back_in_every_case() {
         warnings(&report)[0]
             .contains("http_connections_max is reached: an attempt may have 2 requests at the same time")
     );
-    // More at once than there is room for: they take turns.
+    eventually(|| reach.executor.connections_free() == 3).await;
+    // More at once than there is room for: they take turns, in the order in which the guest reads them.
+    let reach = bench(Duration::from_secs(60));
     let report = reach.run("fetch", json!({ "requests": [request("/", 20)], "together": true })).await;
     assert!(answers(&report).iter().all(|answer| answer["status"] == 200), "{:?}", answers(&report));
     eventually(|| reach.executor.connections_free() == 3).await;
