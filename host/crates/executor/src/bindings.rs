@@ -23,6 +23,6 @@ mod generated {
 
 pub(crate) use generated::PluginPre;
 pub(crate) use generated::stepwright::step::types::{
-    Description, HandlerDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
+    Description, HandlerDescription, ParentDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
 };
 pub(crate) use generated::stepwright::step::{host, log, types};
