@@ -8,6 +8,7 @@ mod floor;
 mod growth;
 mod load;
 mod report;
+mod start;
 mod usage;
 mod workload;
 mod world;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if arguments == ["--start"] {
+        return start::run().await;
+    }
     let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;
     let mut reports = Vec::new();

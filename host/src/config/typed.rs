@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stepwright_executor::{EgressOptions, EngineOptions};
+use stepwright_executor::{Compiler, CompilerProcess, EgressOptions, EngineOptions};
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
 use stepwright_orchestrator::pruner::PrunerOptions;
@@ -79,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) compiled_bytes_max: u64,
     /// What plugins may reach.
     pub(crate) grants: Vec<GrantSpec>,
+    /// Fetched components on disk.
+    pub(crate) components_bytes_max: u64,
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
     /// What goes out of it.
@@ -128,6 +130,7 @@ impl Config {
             gate,
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
+            components_bytes_max: read.number("worker.components_bytes_max"),
             orchestrator: read.orchestrator(),
             pruner: read.pruner(),
             worker: read.worker(),
@@ -159,6 +162,11 @@ impl Config {
     /// Where what plugins asked for is written down.
     pub(crate) fn observed_dir(&self) -> PathBuf {
         self.data_dir.join("observed")
+    }
+
+    /// Where a worker keeps the components that it has fetched.
+    pub(crate) fn component_cache_dir(&self) -> PathBuf {
+        self.data_dir.join("cache/components")
     }
 
     /// The orchestrator's socket.
@@ -319,6 +327,13 @@ impl Reader<'_> {
             host_calls_max: self.number("sandbox.host_calls_max"),
             file_bytes_max: self.number("sandbox.file_bytes_max"),
             component_bytes_max: self.count("sandbox.component_bytes_max"),
+            compiler: Compiler::Process(CompilerProcess {
+                // The very program that runs, also after another was put in its place.
+                program: PathBuf::from("/proc/self/exe"),
+                arguments: vec!["compile-component".into()],
+                cpu_max: Duration::from_millis(self.number("sandbox.compile_time")),
+                memory_bytes_max: self.number("sandbox.compile_memory"),
+            }),
             ..EngineOptions::default()
         }
     }
