@@ -226,12 +226,26 @@ pub(crate) fn worker(
 
 /// What runs the steps of a worker process, all links together.
 pub(crate) fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
-    let sandbox = sandbox(context, slots)?;
+    Ok(Arc::new(wasm_executor(context, slots)?))
+}
+
+/// The same, for whoever also hands it components.
+pub(crate) fn wasm_executor(context: &Context, slots: u32) -> Result<WasmExecutor, CliError> {
     let path = context.config.compiled_dir();
     let compiled = CompiledFolder::open(&path, context.config.compiled_bytes_max).map_err(|error| {
         CliError::new(format!("failed to open the directory of compiled plugins {}: {error}", path.display()))
     })?;
-    Ok(Arc::new(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())))
+    wasm_executor_with(context, slots, compiled)
+}
+
+/// The same, with another folder for what it compiles.
+pub(crate) fn wasm_executor_with(
+    context: &Context,
+    slots: u32,
+    compiled: CompiledFolder,
+) -> Result<WasmExecutor, CliError> {
+    let sandbox = sandbox(context, slots)?;
+    Ok(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone()))
 }
 
 /// A sandbox with room for so many steps at once.

@@ -105,6 +105,20 @@ impl Plugins {
 
     /// The plugin with this digest, loaded first if need be. However many ask at the same time, it is loaded once.
     pub(crate) async fn get(self: &Arc<Self>, digest: Digest) -> Result<Ready, LoadError> {
+        self.get_or_load(digest, None).await
+    }
+
+    /// The plugin that a component is, without its being in the folder: known by its digest until others push it out.
+    pub(crate) async fn hold(self: &Arc<Self>, component: Vec<u8>) -> Result<Digest, LoadError> {
+        let digest = Digest::of(&component);
+        self.get_or_load(digest, Some(component)).await.map(|_| digest)
+    }
+
+    async fn get_or_load(
+        self: &Arc<Self>,
+        digest: Digest,
+        component: Option<Vec<u8>>,
+    ) -> Result<Ready, LoadError> {
         let entry = self.entry(digest);
         if let Some(ready) = entry.ready.get() {
             count(&self.counters.ready);
@@ -116,7 +130,7 @@ impl Plugins {
         }
         let (plugins, its_entry) = (Arc::clone(self), Arc::clone(&entry));
         // Reading, hashing and compiling take milliseconds to seconds, so they stay off the threads that run steps.
-        let loading = tokio::task::spawn_blocking(move || plugins.load(&digest, &its_entry));
+        let loading = tokio::task::spawn_blocking(move || plugins.load(&digest, &its_entry, component));
         let loaded = loading.await.unwrap_or_else(|error| Err(LoadError::BrokeOff(error.to_string())));
         if loaded.is_err() {
             self.forget(&digest, &entry);
@@ -124,19 +138,19 @@ impl Plugins {
         loaded
     }
 
-    fn load(&self, digest: &Digest, entry: &Entry) -> Result<Ready, LoadError> {
+    fn load(&self, digest: &Digest, entry: &Entry, component: Option<Vec<u8>>) -> Result<Ready, LoadError> {
         let _only = entry.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = entry.ready.get() {
             return Ok(ready.clone());
         }
-        let component = self.component(digest)?;
+        // Also with compiled code at hand: a plugin that was removed or damaged is not run.
+        let bytes = component.map_or_else(|| self.folder.get(digest), Ok)?;
+        let component = self.component(digest, &bytes)?;
         let ready = self.sandbox.link(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
         Ok(entry.ready.get_or_init(|| ready).clone())
     }
 
-    fn component(&self, digest: &Digest) -> Result<Component, LoadError> {
-        // Also with compiled code at hand: a plugin that was removed or damaged is not run.
-        let bytes = self.folder.get(digest)?;
+    fn component(&self, digest: &Digest, bytes: &[u8]) -> Result<Component, LoadError> {
         match self.compiled.load(&self.sandbox.engine, digest) {
             Found::Loaded(component) => {
                 count(&self.counters.loaded);
@@ -148,7 +162,7 @@ impl Plugins {
                 tracing::warn!(%digest, reason, "compiled code was rejected; compiling again");
             }
         }
-        let component = compile(&self.sandbox, &bytes)?;
+        let component = compile(&self.sandbox, bytes)?;
         count(&self.counters.compiled);
         if let Err(error) = self.compiled.keep(&self.sandbox.engine, digest, &component) {
             tracing::warn!(%digest, %error, "compiled code could not be kept");
