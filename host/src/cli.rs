@@ -83,7 +83,10 @@ pub(crate) struct GlobalFlags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an orchestrator and a worker in this process, to try things
-    Dev(DevFlags),
+    #[command(
+        after_help = "Examples:\n  stepwright dev\n  stepwright dev --watch greeter    # build it on every save; the next task uses it"
+    )]
+    Dev(DevArguments),
     /// Run an orchestrator
     Orchestrate(OrchestrateFlags),
     /// Run a worker
@@ -151,7 +154,18 @@ pub(crate) struct OrchestrateFlags {
     pub(crate) pumps: Option<u32>,
 }
 
-/// Flags of `dev`, and of every other worker.
+/// Flags of `dev`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DevArguments {
+    #[command(flatten)]
+    pub(crate) common: DevFlags,
+    /// Build and register what is there whenever it changes: plugins' directories, component files, or folders of them; may be
+    /// given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) watch: Vec<PathBuf>,
+}
+
+/// Flags of every worker.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DevFlags {
     /// The worker's name, for people

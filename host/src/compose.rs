@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{
-    ComponentCache, Components, Egress, EngineOptions, Executor, GrantBook, Sandbox, Supply, Trust,
-    WasmExecutor,
+    CompiledFolder, ComponentCache, Components, Egress, EngineOptions, Executor, GrantBook, Sandbox, Supply,
+    Trust, WasmExecutor,
 };
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::supply::{self, Shelf};
@@ -236,7 +236,21 @@ pub(crate) fn worker(
 
 /// What runs the steps of a process that has the registry's folder.
 fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
-    wasm_executor(context, slots, context.plugins()?.into())
+    Ok(Arc::new(wasm_executor(context, slots)?))
+}
+
+/// The same, for whoever also hands it components.
+pub(crate) fn wasm_executor(context: &Context, slots: u32) -> Result<WasmExecutor, CliError> {
+    wasm_executor_with(context, slots, context.compiled()?)
+}
+
+/// The same, with another folder for what it compiles.
+pub(crate) fn wasm_executor_with(
+    context: &Context,
+    slots: u32,
+    compiled: CompiledFolder,
+) -> Result<WasmExecutor, CliError> {
+    assemble(context, slots, (context.plugins()?.into(), compiled))
 }
 
 /// What runs the steps of a worker process, all links together, and what those links are to fetch for it.
@@ -249,18 +263,17 @@ pub(crate) fn fetching_executor(
         CliError::new(format!("failed to open the directory of fetched plugins {}: {error}", path.display()))
     })?;
     let (supply, orders) = Supply::new(Supply::PATIENCE);
-    let executor = wasm_executor(context, slots, Components::Cache(cache, supply))?;
-    Ok((executor, Fetches::new(orders)))
+    let executor = assemble(context, slots, (Components::Cache(cache, supply), context.compiled()?))?;
+    Ok((Arc::new(executor), Fetches::new(orders)))
 }
 
 /// Components in a sandbox, with what the settings grant them.
-fn wasm_executor(
+fn assemble(
     context: &Context,
     slots: u32,
-    components: Components,
-) -> Result<Arc<dyn Executor>, CliError> {
-    let (sandbox, compiled) = (sandbox(context, slots)?, context.compiled()?);
-    let scratch = context.config.scratch_dir();
+    (components, compiled): (Components, CompiledFolder),
+) -> Result<WasmExecutor, CliError> {
+    let (sandbox, scratch) = (sandbox(context, slots)?, context.config.scratch_dir());
     let executor = WasmExecutor::trusting(sandbox, (components, Trust::Off), compiled, context.clock.clone())
         .with_egress(egress(context)?)
         .with_grants(grants(context)?)
@@ -268,10 +281,10 @@ fn wasm_executor(
         .map_err(|error| {
             CliError::new(format!("failed to open the directory of steps {}: {error}", scratch.display()))
         })?;
-    Ok(Arc::new(match &context.observations {
+    Ok(match &context.observations {
         Some(observations) => executor.observing(Arc::clone(observations)),
         None => executor,
-    }))
+    })
 }
 
 /// What plugins are granted, secrets fetched.

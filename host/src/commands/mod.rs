@@ -36,8 +36,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         _ => {}
     }
     let flags = match &command {
-        Command::Dev(common) => {
-            let work = WorkFlags { common: common.clone(), ..WorkFlags::default() };
+        Command::Dev(dev) => {
+            let work = WorkFlags { common: dev.common.clone(), ..WorkFlags::default() };
             CommandFlags { work, ..CommandFlags::default() }
         }
         Command::Work(work) => CommandFlags { work: work.clone(), ..CommandFlags::default() },
@@ -58,7 +58,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
 
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError> {
     match command {
-        Command::Dev(_) => dev::run(context).await,
+        Command::Dev(arguments) => dev::run(&arguments, context).await,
         Command::Orchestrate(_) => orchestrate::run(context).await,
         Command::Work(_) => work::run(context).await,
         Command::Template(command) => template::run(command, context).await,
