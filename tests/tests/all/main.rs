@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod compile;
 mod discovery;
 mod disk;
 mod docs;
@@ -24,3 +25,4 @@ mod recovery;
 mod retention;
 mod script;
 mod simulation;
+mod supply;
