@@ -304,7 +304,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "sandbox.compile_time",
         Kind::Duration,
         "60s",
-        "CPU time of compiling one component, in whole seconds; four times as much by the clock.",
+        "CPU time of compiling one component, in whole seconds; by the clock ten times as much and a minute.",
     ),
     setting("sandbox.compile_memory", Kind::Size, "2GiB", "Address space of compiling one component."),
     setting(

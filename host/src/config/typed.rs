@@ -316,6 +316,7 @@ impl Reader<'_> {
     }
 
     fn engine(&mut self) -> EngineOptions {
+        let compile_time = Duration::from_millis(self.number("sandbox.compile_time"));
         EngineOptions {
             memory_bytes_max: self.number("sandbox.memory"),
             memory_bytes_ceiling: self.number("sandbox.memory_ceiling"),
@@ -331,7 +332,8 @@ impl Reader<'_> {
                 // The very program that runs, also after another was put in its place.
                 program: PathBuf::from("/proc/self/exe"),
                 arguments: vec!["compile-component".into()],
-                cpu_max: Duration::from_millis(self.number("sandbox.compile_time")),
+                cpu_max: compile_time,
+                wall_max: CompilerProcess::wall_for(compile_time),
                 memory_bytes_max: self.number("sandbox.compile_memory"),
             }),
             ..EngineOptions::default()

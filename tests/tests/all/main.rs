@@ -9,6 +9,7 @@
 
 mod authors;
 mod cli;
+mod compile;
 mod discovery;
 mod disk;
 mod docs;
@@ -26,4 +27,5 @@ mod recovery;
 mod retention;
 mod script;
 mod simulation;
+mod supply;
 mod tutorial;

@@ -105,6 +105,11 @@ fn render(inspected: &Inspected<'_>, with_schemas: bool, paint: Paint) -> String
                 lines.push(format!("    {what}: {}", paint.of(Tone::Faint, schema)));
             }
         }
+        for parent in handler.parents.iter().filter(|_| with_schemas) {
+            let schema = parent.schema.as_deref().unwrap_or("any JSON");
+            let maybe = if parent.optional { ", if it is there" } else { "" };
+            lines.push(format!("    parent {}{maybe}: {}", parent.step, paint.of(Tone::Faint, schema)));
+        }
     }
     let Wishes { hosts, directories, environment, secrets } = &description.wishes;
     let wishes =
@@ -131,7 +136,7 @@ fn heading(description: &Description, digest: Digest, bytes: u64, paint: Paint) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stepwright_registry::HandlerDescription;
+    use stepwright_registry::{HandlerDescription, ParentDescription};
 
     #[test]
     fn handlers_schemas_and_wishes_are_shown() {
@@ -139,6 +144,7 @@ mod tests {
             name: "pay".to_owned(),
             summary: "Charges a card.".to_owned(),
             config_schema: Some("{\"type\":\"object\"}".to_owned()),
+            parents: vec![ParentDescription { step: "check".to_owned(), optional: true, schema: None }],
             ..HandlerDescription::default()
         };
         let description = Description {
@@ -153,7 +159,7 @@ mod tests {
         let plugin = Shown { digest, bytes: 2_048, description: &description };
         let shown = render(&Inspected { plugin, imports: Some(&imports), exports: None }, true, Paint::PLAIN);
         let expect = format!(
-            "shop/shop@1.0.0  Sells.\n{digest}, 2.0 KiB\n\nHandlers\n  pay  Charges a card.\n    config: {{\"type\":\"object\"}}\n\n\
+            "shop/shop@1.0.0  Sells.\n{digest}, 2.0 KiB\n\nHandlers\n  pay  Charges a card.\n    config: {{\"type\":\"object\"}}\n    parent check, if it is there: any JSON\n\n\
              Asks for hosts: https://pay.example:443\n\nImports: stepwright:step/log@0.1.0"
         );
         assert_eq!(shown, expect);

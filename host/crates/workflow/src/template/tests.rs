@@ -252,3 +252,76 @@ proptest! {
         }
     }
 }
+
+/// One plugin whose `take` reads `total_cents` of a parent called `give`, and whose `give` gives it as this.
+struct Linked(&'static str);
+
+impl PluginSource for Linked {
+    fn versions(&self, _: &str) -> Vec<PluginOffer> {
+        let schema = |kind: &str| {
+            Payload::parse(format!(
+                r#"{{"type":"object","required":["total_cents"],"properties":{{"total_cents":{{"type":"{kind}"}}}}}}"#
+            ))
+            .unwrap()
+        };
+        let parent = |step: &str, optional| ParentOffer {
+            step: step.to_owned(),
+            optional,
+            schema: Some(schema("integer")),
+        };
+        let handler = |name: &str, output_schema, parents| HandlerOffer {
+            name: name.to_owned(),
+            config_schema: None,
+            input_schema: None,
+            output_schema,
+            parents,
+        };
+        let give = handler("give", Some(schema(self.0)), Vec::new());
+        let take = handler("take", None, vec![parent("give", false), parent("bonus", true)]);
+        let (name, version) = ("shop/links".to_owned(), "1.0.0".parse().unwrap());
+        let handlers = vec![give, take, handler("any", None, Vec::new())];
+        vec![PluginOffer { name, version, digest: Digest::of(b"links"), handlers }]
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["shop/links".to_owned()]
+    }
+}
+
+#[test]
+fn steps_must_find_what_they_read_of_their_parents() {
+    let resolve = |kind: &'static str, steps: &str| {
+        let text =
+            format!("template: t\nnamespace: shop\nversion: 1.0.0\nplugin: shop/links@^1\nsteps:\n{steps}");
+        let resolved = Template::parse("t.yaml", &text).unwrap().resolve("development", &Linked(kind));
+        resolved.map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    let steps = "  - { name: give, handler: give }\n  - { name: take, handler: take, depends_on: [give] }\n";
+    assert_eq!(resolve("integer", steps), Ok(()));
+    assert_eq!(
+        resolve("string", steps).unwrap_err(),
+        "t.yaml:7:46: steps[1].depends_on: 'give' does not give what the handler 'take' reads: output.total_cents: the \
+         parent gives string, the child reads integer; the schemas are those of the output of 'give' in \
+         shop/links@1.0.0 and of the parent 'give' of 'take' in shop/links@1.0.0: see 'stepwright plugin inspect'"
+    );
+    // Who runs a step of that name does not matter, and one without a schema gives anything.
+    assert_eq!(resolve("string", &steps.replacen("handler: give", "handler: any", 1)), Ok(()));
+    let unlinked = steps.replace(", depends_on: [give]", "");
+    assert_eq!(
+        resolve("integer", &unlinked).unwrap_err(),
+        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+         add 'give' to depends_on"
+    );
+    let renamed = steps.replace("name: give", "name: gave").replace("[give]", "[gave]");
+    assert_eq!(
+        resolve("integer", &renamed).unwrap_err(),
+        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+         a step that 'take' depends on must be called 'give'; did you mean 'gave'?"
+    );
+    // A repeated step's copies have names of their own.
+    let repeated = steps.replace("handler: give }", "handler: give, repeat: 2 }");
+    assert!(resolve("integer", &repeated).unwrap_err().contains("must be called 'give'"));
+    // An optional parent may be missing; if it is there, it must fit.
+    let bonus = format!("  - {{ name: bonus, handler: give }}\n{}", steps.replace("[give]", "[give, bonus]"));
+    assert_eq!(resolve("number", &bonus).unwrap_err().lines().count(), 2);
+}
