@@ -58,7 +58,7 @@ pub(super) struct Given {
     json_input: Option<String>,
     /// The step's configuration, as a JSON file [default: none]
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    step_config: Option<PathBuf>,
     /// The output of a direct parent, as a JSON file; may be given several times.
     #[arg(long = "parent", value_name = "STEP=FILE", value_parser = parent)]
     parents: Vec<(String, PathBuf)>,
@@ -81,7 +81,7 @@ impl Given {
         Ok(Told {
             handler: handler.to_owned(),
             input,
-            config: self.config.as_ref().map(payload).transpose()?.unwrap_or_default(),
+            config: self.step_config.as_ref().map(payload).transpose()?.unwrap_or_default(),
             parents: self.parents.iter().map(parent).collect::<Result<_, CliError>>()?,
             tags: Vec::new(),
             attempt: 1,
