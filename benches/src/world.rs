@@ -160,6 +160,9 @@ async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow:
         version: found.description.version.clone(),
         bytes: found.bytes,
         description: Payload::of(&found.description)?,
+        source: "file".to_owned(),
+        signatures: Payload::of(&[(); 0])?,
+        imports: found.imports.clone(),
     };
     let now = SystemClock.now();
     store.add_plugin(&plugin, now).await?;
