@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::settings::{Kind, SETTINGS, find, variable};
+use super::trust::{self, TrustSetting};
 use super::{CommandFlags, ConfigProblem};
 use crate::cli::GlobalFlags;
 use crate::error::CliError;
@@ -26,6 +27,8 @@ pub(crate) struct Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) values: BTreeMap<&'static str, (String, Origin)>,
+    /// The tables `[[trust]]` of the file.
+    pub(crate) trust: Vec<TrustSetting>,
     pub(crate) problems: Vec<ConfigProblem>,
 }
 
@@ -34,7 +37,7 @@ impl Layers {
     pub(crate) fn new() -> Self {
         let origin = || Origin { layer: "default", place: "default".to_owned() };
         let values = SETTINGS.iter().map(|setting| (setting.key, (setting.default.to_owned(), origin())));
-        Self { values: values.collect(), problems: Vec::new() }
+        Self { values: values.collect(), ..Self::default() }
     }
 
     fn set(&mut self, key: &str, value: String, layer: &'static str, place: String) {
@@ -95,6 +98,7 @@ impl Layers {
                 {
                     self.table(file, text, &full, inner);
                 }
+                DeValue::Array(rules) if full == trust::TABLE => trust::read(self, (file, text), rules),
                 DeValue::String(value) => self.set(&full, value.to_string(), "file", place),
                 DeValue::Integer(value) => self.set(&full, value.as_str().to_owned(), "file", place),
                 DeValue::Boolean(value) if find(&full).is_none_or(|setting| setting.kind == Kind::Flag) => {
@@ -164,21 +168,23 @@ fn is_url(database: &str) -> bool {
 
 /// A value as it may be shown: an address without its password.
 pub(crate) fn without_password(kind: Kind, value: &str) -> String {
-    let (Kind::Url, Some((scheme, rest))) = (kind, value.split_once("://")) else { return value.to_owned() };
+    let (Kind::Url | Kind::Place, Some((scheme, rest))) = (kind, value.split_once("://")) else {
+        return value.to_owned();
+    };
     match rest.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
         Some((Some((user, _)), host)) => format!("{scheme}://{user}:***@{host}"),
         _ => value.to_owned(),
     }
 }
 
-fn place(file: &str, text: &str, at: usize) -> String {
+pub(super) fn place(file: &str, text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
     format!("{file}:{line}:{column}")
 }
 
-fn nearest(wanted: &str, known: impl Iterator<Item = String>) -> String {
+pub(super) fn nearest(wanted: &str, known: impl Iterator<Item = String>) -> String {
     let best = known.map(|name| (strsim::damerau_levenshtein(wanted, &name), name)).min();
     match best {
         Some((distance, name)) if distance <= 4 => format!("did you mean '{name}'?"),
