@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use stepwright_registry::{Description, Wishes};
-use stepwright_store::{PluginRecord, Store};
 use stepwright_workflow::Digest;
 
-use super::{Inspector, Shown, list};
+use super::{Inspector, Shown, find, list};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -52,7 +51,8 @@ pub(crate) async fn run(arguments: &InspectArguments, context: &Context) -> Resu
         let record = find(context.store().await?.as_ref(), &arguments.plugin).await?;
         let description = list::description(&record)?;
         let plugin = Shown { digest: record.digest, bytes: record.bytes, description: &description };
-        show(&Inspected { plugin, imports: None, exports: None }, (arguments.schemas, context))?;
+        let imports = record.imports.as_deref();
+        show(&Inspected { plugin, imports, exports: None }, (arguments.schemas, context))?;
     }
     Ok(Exit::Good)
 }
@@ -68,25 +68,6 @@ fn show(inspected: &Inspected<'_>, (schemas, context): (bool, &Context)) -> Resu
 /// Whether a component's file is meant, and no registered plugin.
 pub(super) fn is_file(path: &Path) -> bool {
     path.is_file() || path.extension().is_some_and(|extension| extension == "wasm")
-}
-
-/// The plugin that a reference names: of the version named, or the one registered last.
-pub(crate) async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
-    let (name, version) = match reference.split_once('@') {
-        Some((name, version)) => (name, Some(version)),
-        None => (reference, None),
-    };
-    let mut plugins = store.plugins().await?;
-    let known: Vec<String> =
-        plugins.iter().map(|record| format!("{}@{}", record.name, record.version)).collect();
-    plugins.retain(|record| record.name == name && version.is_none_or(|version| record.version == version));
-    plugins.pop().ok_or_else(|| match known.len() {
-        0 => CliError::new(format!("there is no file or plugin '{reference}', and no plugin is registered")),
-        _ => CliError::new(format!(
-            "there is no file or plugin '{reference}'; registered are {}",
-            known.join(", ")
-        )),
-    })
 }
 
 fn render(inspected: &Inspected<'_>, with_schemas: bool, paint: Paint) -> String {

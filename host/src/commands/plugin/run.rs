@@ -10,8 +10,8 @@ use stepwright_workflow::template::values::duration_ms;
 use stepwright_workflow::{Digest, Payload};
 
 use super::attempt::{self, Bench, Told};
-use super::inspect;
 use super::project::Project;
+use super::{find, inspect};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::paint::{Paint, Tone};
@@ -137,8 +137,8 @@ pub(super) async fn component(plugin: &str, context: &Context) -> Result<Vec<u8>
     if path.is_dir() {
         return input::bytes(&Project::find(path)?.component().await?, bytes_max);
     }
-    let record = inspect::find(context.store().await?.as_ref(), plugin).await?;
-    Ok(context.plugins()?.get(&record.digest)?)
+    let record = find(context.store().await?.as_ref(), plugin).await?;
+    Ok(context.blobs()?.get(&record.digest).await?.into())
 }
 
 /// What a call used of a limit.

@@ -43,9 +43,14 @@ impl PluginSource for Shop {
             name: "shop/shop".to_owned(),
             version: version.parse().unwrap(),
             digest: Digest::of(version.as_bytes()),
+            terms: match version {
+                "1.12.0" => OfferTerms::Exact,
+                "3.0.0" => OfferTerms::Closed,
+                _ => OfferTerms::Open,
+            },
             handlers: vec![handler("validate", Some(schema)), handler("count", None), handler("ship", None)],
         };
-        let all = ["1.0.0", "1.9.0", "1.10.0", "2.0.0", "1.11.0-beta.1"].map(offer);
+        let all = ["1.0.0", "1.9.0", "1.10.0", "2.0.0", "1.11.0-beta.1", "1.12.0", "3.0.0"].map(offer);
         all.into_iter().filter(|offer| offer.name == name).collect()
     }
 
@@ -197,8 +202,8 @@ fn what_does_not_fit_the_plugins_is_listed() {
         template.resolve("production", &Shop).unwrap_err().to_string()
     };
     assert_eq!(
-        resolve(&changed("shop/shop@^1", "shop/shop@^3")).lines().next().unwrap(),
-        "t.yaml:5:9: steps[0].plugin: no registered version of 'shop/shop' satisfies ^3; registered are 1.0.0, 1.9.0, 1.10.0, 2.0.0, 1.11.0-beta.1"
+        resolve(&changed("shop/shop@^1", "shop/shop@^4")).lines().next().unwrap(),
+        "t.yaml:5:9: steps[0].plugin: no registered version of 'shop/shop' satisfies ^4; registered are 1.0.0, 1.9.0, 1.10.0, 2.0.0, 1.11.0-beta.1, 1.12.0, 3.0.0"
     );
     assert_eq!(
         resolve(&changed("shop/shop@^1", "shop/shup@^1")).lines().next().unwrap(),
@@ -212,6 +217,30 @@ fn what_does_not_fit_the_plugins_is_listed() {
         resolve(&changed("depth: 1", "depth: 10")),
         "t.yaml:21:32: steps[0].config.depth: does not fit the handler 'validate': 10 is greater than the maximum of 9"
     );
+}
+
+#[test]
+fn what_was_withdrawn_is_chosen_only_on_its_terms() {
+    let resolve = |requirement: &str| {
+        let text = changed("shop/shop@^1", &format!("shop/shop@{requirement}"));
+        let template = Template::parse("t.yaml", &text).unwrap();
+        let plan = template.resolve("production", &Shop);
+        plan.map(|plan| plan.steps[0].plugin_version.clone()).map_err(|error| error.to_string())
+    };
+    let chosen = |requirement: &str| resolve(requirement).unwrap();
+    assert_eq!([chosen("^1"), chosen(">=1.0"), chosen("=1.12.0")], ["1.10.0", "2.0.0", "1.12.0"]);
+    let refused = |requirement: &str| resolve(requirement).unwrap_err();
+    for requirement in ["=1.12", "~1.12", "^1.12"] {
+        let error = refused(requirement);
+        assert!(
+            error.contains("is enabled: 1.12.0 is yanked; 'stepwright plugin enable shop/shop@1.12.0'"),
+            "{error}"
+        );
+        assert!(error.contains("'=1.12.0' asks"), "{error}");
+    }
+    let disabled = refused("=3.0.0");
+    assert!(disabled.contains("satisfies =3.0.0 is enabled: 3.0.0 is disabled"), "{disabled}");
+    assert!(!disabled.contains("asks for"), "{disabled}");
 }
 
 #[test]
