@@ -8,7 +8,7 @@ use stepwright_workflow::{Digest, Failure, StepLimits};
 use wasmtime::component::Component;
 
 use crate::bindings;
-use crate::cache::compile;
+use crate::cache::{admit, compile};
 use crate::call::Control;
 use crate::limits::Limits;
 use crate::meter::{Ended, bounded};
@@ -98,6 +98,8 @@ fn lines(problems: &[Problem]) -> String {
 /// Looks at a file's bytes.
 pub async fn inspect(sandbox: &Arc<Sandbox>, bytes: Vec<u8>) -> Result<Inspection, Refusal> {
     kind(&bytes)?;
+    // Before anything reads all of it.
+    admit(sandbox, &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let compiling = Arc::clone(sandbox);
     let compiled = tokio::task::spawn_blocking(move || compile(&compiling, &bytes)).await;

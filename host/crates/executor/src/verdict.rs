@@ -73,7 +73,9 @@ pub(crate) fn unavailable(error: &LoadError) -> Failure {
         LoadError::Folder(FolderError::Missing(_)) => ("plugin_missing", true),
         LoadError::Folder(FolderError::Corrupt { .. }) => ("plugin_corrupt", true),
         LoadError::Folder(FolderError::Io { .. }) | LoadError::BrokeOff(_) => ("plugin_unreadable", true),
-        LoadError::TooLarge { .. } | LoadError::Compile(_) => ("plugin_invalid", false),
+        LoadError::TooLarge { .. } | LoadError::Nested { .. } | LoadError::Compile(_) => {
+            ("plugin_invalid", false)
+        }
         LoadError::Link(_) => ("plugin_interface", false),
     };
     let message = cut(error.to_string(), MESSAGE_BYTES_MAX);
