@@ -6,6 +6,7 @@
 mod database;
 mod floor;
 mod growth;
+mod hostile;
 mod load;
 mod report;
 mod usage;
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    if let Some(at) = arguments.iter().position(|argument| argument == "--hostile") {
+        return hostile::run(&arguments[at + 1..]).await;
+    }
     let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;
     let mut reports = Vec::new();
