@@ -6,6 +6,7 @@
 mod database;
 mod floor;
 mod growth;
+mod hostile;
 mod load;
 mod report;
 mod start;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
     if arguments == ["--start"] {
         return start::run().await;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--hostile") {
+        return hostile::run(&arguments[at + 1..]).await;
     }
     let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;

@@ -22,3 +22,10 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<u64> {
     let kib: u64 = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap_or(0);
     Ok(kib * 1_024)
 }
+
+/// Open descriptors of a process. Images of the memories of loaded plugins are not counted: they stay as long as the plugin.
+pub(crate) fn descriptors(pid: u32) -> anyhow::Result<usize> {
+    let targets =
+        fs::read_dir(format!("/proc/{pid}/fd"))?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    Ok(targets.filter(|target| !target.to_string_lossy().contains("wasm-memory-image")).count())
+}

@@ -26,6 +26,10 @@ const WORKLOADS: &[Workload] = &[
     Workload { name: "W4", template: "noop_1", tasks: 300, steps: 1, in_flight: 1 },
 ];
 
+/// The honest steps of a mixed run: as many under way at once as hostile ones leave room for.
+pub(crate) const HONEST: Workload =
+    Workload { name: "honest", template: "noop_1", tasks: 0, steps: 1, in_flight: 64 };
+
 /// What was asked for.
 pub(crate) struct Choice {
     /// What is run.

@@ -55,6 +55,8 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) handle: OrchestratorHandle,
     pub(crate) prepared: Prepared,
+    /// Where the components lie.
+    plugins: PluginFolder,
     pub(crate) workers: Vec<WorkerProcess>,
     pub(crate) engine: Engine,
     /// Tasks that had finished before.
@@ -78,7 +80,12 @@ pub(crate) fn data_folder() -> anyhow::Result<tempfile::TempDir> {
 
 /// The component that every workload runs.
 pub(crate) fn component() -> anyhow::Result<Vec<u8>> {
-    let path = root().join("plugins/target/wasm32-wasip2/release/shapes.wasm");
+    guest("shapes")
+}
+
+/// A built guest.
+pub(crate) fn guest(name: &str) -> anyhow::Result<Vec<u8>> {
+    let path = root().join(format!("plugins/target/wasm32-wasip2/release/{name}.wasm"));
     std::fs::read(&path)
         .with_context(|| format!("{} is missing; build it with 'cargo xtask plugins'", path.display()))
 }
@@ -115,6 +122,7 @@ impl World {
             store,
             handle,
             prepared,
+            plugins: PluginFolder::open(&data.path().join("plugins"))?,
             workers,
             finished,
             engine,
@@ -139,6 +147,17 @@ impl World {
         Err(anyhow!("the workers did not join within 30 s"))
     }
 
+    /// Registers one more component.
+    pub(crate) async fn add_plugin(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        add_plugin(&*self.store, &self.plugins, bytes).await
+    }
+
+    /// Registers one more template.
+    pub(crate) async fn add_template(&self, name: &str, text: &str) -> anyhow::Result<Prepared> {
+        catalog::add_template(&*self.store, (name, text), "development", SystemClock.now()).await?;
+        Ok(catalog::prepare(&*self.store, name, "development").await?)
+    }
+
     /// Ends everything.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         self.workers.clear();
@@ -152,22 +171,8 @@ impl World {
 }
 
 async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow::Result<Prepared> {
-    let bytes = component()?;
-    let sandbox = Sandbox::start(EngineOptions { slots: 1, ..EngineOptions::default() })?;
-    let found = inspect(&sandbox, bytes.clone()).await?;
-    PluginFolder::open(&data.join("plugins"))?.put(&bytes)?;
-    let plugin = NewPlugin {
-        digest: found.digest,
-        name: found.description.name.clone(),
-        version: found.description.version.clone(),
-        bytes: found.bytes,
-        description: Payload::of(&found.description)?,
-        source: "file".to_owned(),
-        signatures: Payload::of(&[(); 0])?,
-        imports: found.imports.clone(),
-    };
+    add_plugin(store, &PluginFolder::open(&data.join("plugins"))?, &component()?).await?;
     let now = SystemClock.now();
-    store.add_plugin(&plugin, now).await?;
     let path = root().join(format!("config/templates/{}.yaml", workload.template));
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     catalog::add_template(store, (&path.display().to_string(), &text), "development", now).await?;
@@ -179,6 +184,25 @@ async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow:
         prepared.plan.steps.len()
     );
     Ok(prepared)
+}
+
+/// Registers a component.
+async fn add_plugin(store: &dyn Store, plugins: &PluginFolder, bytes: &[u8]) -> anyhow::Result<()> {
+    let sandbox = Sandbox::start(EngineOptions { slots: 1, ..EngineOptions::default() })?;
+    let found = inspect(&sandbox, bytes.to_vec()).await?;
+    plugins.put(bytes)?;
+    let plugin = NewPlugin {
+        digest: found.digest,
+        name: found.description.name.clone(),
+        version: found.description.version.clone(),
+        bytes: found.bytes,
+        description: Payload::of(&found.description)?,
+        source: "file".to_owned(),
+        signatures: Payload::of(&[(); 0])?,
+        imports: found.imports.clone(),
+    };
+    store.add_plugin(&plugin, SystemClock.now()).await?;
+    Ok(())
 }
 
 fn worker(number: usize, data: &Path, run: &Path) -> anyhow::Result<WorkerProcess> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::batch::BatchCommand;
+use crate::commands::conformance::{self, ConformanceArguments};
 use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
 use crate::commands::grants::GrantsCommand;
@@ -124,6 +125,9 @@ pub(crate) enum Command {
     /// Prove that no step is stuck, or say which is
     #[command(after_help = "Examples:\n  stepwright doctor\n  stepwright doctor --repair --json")]
     Doctor(DoctorArguments),
+    /// Attack this machine's sandbox with every hostile guest, and say what held
+    #[command(after_help = conformance::EXAMPLES)]
+    Conformance(ConformanceArguments),
     /// Look after the database
     #[command(subcommand)]
     Db(DbCommand),

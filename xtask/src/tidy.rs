@@ -49,6 +49,17 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         "stepwright-registry",
         &["sqlx", "sqlx-core", "zeromq", "wasmtime", "stepwright-transport", "stepwright-store"],
     ),
+    (
+        "stepwright-conformance",
+        &[
+            "sqlx",
+            "sqlx-core",
+            "zeromq",
+            "stepwright-store",
+            "stepwright-transport",
+            "stepwright-orchestrator",
+        ],
+    ),
     ("stepwright-sdk", &["tokio", "sqlx-core", "zeromq", "wasmtime", "stepwright-workflow"]),
 ];
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 mod completions;
+pub(crate) mod conformance;
 pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
@@ -72,6 +73,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Token(command) => token::run(command, context).await,
         Command::Orchestrator(command) => orchestrator::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
+        Command::Conformance(arguments) => conformance::run(arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
         // These need neither runtime nor context, and were done before.
         Command::Config(_) | Command::Completions { .. } | Command::CompileComponent => Ok(Exit::Good),

@@ -17,6 +17,7 @@ mod doctor;
 mod fleet;
 mod flow;
 mod gate;
+mod hostile;
 mod idle;
 mod ledger;
 mod model;

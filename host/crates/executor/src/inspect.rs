@@ -8,7 +8,7 @@ use stepwright_workflow::{Digest, Failure, StepLimits};
 use wasmtime::component::Component;
 
 use crate::bindings;
-use crate::cache::{self, LoadError};
+use crate::cache::{self, LoadError, admit};
 use crate::call::Control;
 use crate::compiled::CompiledFolder;
 use crate::limits::Limits;
@@ -120,6 +120,8 @@ async fn look(
     kept: Option<Arc<CompiledFolder>>,
 ) -> Result<Inspection, Refusal> {
     kind(&bytes)?;
+    // Before anything reads all of it.
+    admit(sandbox, &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let compiling = Arc::clone(sandbox);
     let compiled =

@@ -90,6 +90,8 @@ impl fmt::Display for Problem {
 }
 
 impl Description {
+    /// The longest name, in bytes: both halves, and the slash.
+    pub const NAME_BYTES_MAX: usize = 2 * PluginName::HALF_CHARS_MAX + 1;
     /// The longest summary, in bytes: it is one line of a listing.
     pub const SUMMARY_BYTES_MAX: usize = 400;
     /// The most handlers of one plugin: far above any real one, far below what would hurt a listing.
@@ -112,8 +114,11 @@ impl Description {
     /// Everything that is wrong, in the order of the fields; empty if the plugin may be registered.
     pub fn check(&self) -> Vec<Problem> {
         let mut found = Findings::default();
-        if let Err(error) = self.name.parse::<PluginName>() {
-            found.add("name", error.to_string());
+        // A name that is far too long is not repeated: it would come back in every log and message.
+        if self.name.len() > Self::NAME_BYTES_MAX {
+            found.add("name", format!("{} bytes long: at most {}", self.name.len(), Self::NAME_BYTES_MAX));
+        } else if let Err(error) = self.name.parse::<PluginName>() {
+            found.add("name", error.to_string().replace(char::is_control, "\u{fffd}"));
         }
         self.check_version(&mut found);
         found.summary("summary", &self.summary);
@@ -296,6 +301,8 @@ mod tests {
     #[test]
     fn each_field_is_checked() {
         check(|it| it.name = "charge".to_owned(), &[("name", "namespace/name")]);
+        check(|it| it.name = "a/\u{1b}[2J".to_owned(), &[("name", "\u{fffd}[2J")]);
+        check(|it| it.name = "a".repeat(130), &[("name", "130 bytes long: at most 129")]);
         check(|it| it.version = "1.2".to_owned(), &[("version", "'1.2' is not a semantic version")]);
         check(|it| it.version = format!("1.2.3-{}", "a".repeat(64)), &[("version", "at most 64")]);
         check(|it| it.summary = "a\nb".to_owned(), &[("summary", "one line")]);

@@ -35,14 +35,17 @@ impl PrivateFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let expected = file.metadata()?.len().min(bytes_max);
+        let too_large =
+            || io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {bytes_max} bytes"));
+        let expected = file.metadata()?.len();
+        if expected > bytes_max {
+            // Without reading what will be thrown away.
+            return Err(too_large());
+        }
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
         file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > bytes_max {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("larger than {bytes_max} bytes"),
-            ));
+            return Err(too_large());
         }
         Ok(Some(bytes))
     }
