@@ -12,6 +12,7 @@ use stepwright_workflow::Payload;
 use super::difference::Difference;
 use super::login::LoginFlags;
 use super::{Component, FileProblem, Found, Identity, Inspector, Shown, oci, signatures_in, signatures_of};
+use crate::commands::grants;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -43,6 +44,10 @@ struct AddedPlugin<'a> {
     /// What a person has made of a version that was there already.
     state: PluginState,
     difference: Difference,
+    /// What the settings here grant it, in tasks of its own namespace.
+    granted: Vec<String>,
+    /// What it asks for beyond that.
+    not_granted: Vec<String>,
     #[serde(flatten)]
     plugin: Shown<'a>,
 }
@@ -100,6 +105,9 @@ pub(super) async fn register(
     for (component, warning) in components.iter().zip(warnings) {
         let added = add((store.as_ref(), &blobs), component, context).await?;
         let Component { file, inspection, source, signatures, .. } = component;
+        let description = &inspection.description;
+        let namespace = description.name.split('/').next().unwrap_or_default();
+        let grants = grants::granted(context, (&description.name, &description.version, namespace));
         let plugin = Shown {
             digest: inspection.digest,
             bytes: inspection.bytes,
@@ -113,6 +121,8 @@ pub(super) async fn register(
             warning,
             state: known(component, &registered).map_or(PluginState::Enabled, |known| known.state),
             difference: Difference::of(inspection, &registered)?,
+            granted: grants::lines(&grants),
+            not_granted: grants::missing(&description.wishes, &grants),
             plugin,
         });
     }
@@ -220,7 +230,7 @@ fn tell(report: &Report<'_>, context: &Context) -> Result<(), CliError> {
 }
 
 fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
-    let AddedPlugin { file, added, warning, state, difference, plugin, .. } = added;
+    let AddedPlugin { file, added, warning, state, difference, granted, not_granted, plugin, .. } = added;
     let description = plugin.description;
     let reference = format!("{}@{}", description.name, description.version);
     let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();
@@ -233,6 +243,15 @@ fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
         for line in difference.lines() {
             output::line(format_args!("  {line}"))?;
         }
+    }
+    for grant in granted {
+        output::line(format_args!("  granted: {grant}"))?;
+    }
+    if !not_granted.is_empty() {
+        output::line(format_args!("  not granted: {}", not_granted.join(", ")))?;
+        output::hint(
+            "grants are written into the configuration of whoever runs the steps; see docs/reference/grants.md",
+        );
     }
     if let Some(warning) = warning {
         output::hint(format_args!("warning: {warning}"));
