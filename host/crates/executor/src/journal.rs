@@ -157,9 +157,9 @@ impl Pages {
     fn redact_prints(&mut self) {
         let Some(redactor) = &self.redactor else { return };
         let whole = self.tail.len() < TAIL_BYTES_MAX;
-        self.stdout = redactor.printed(std::mem::take(&mut self.stdout), (true, self.stdout_dropped == 0));
-        self.stderr = redactor.printed(std::mem::take(&mut self.stderr), (true, self.stderr_dropped == 0));
-        self.tail = redactor.printed(std::mem::take(&mut self.tail), (whole, true));
+        self.stdout = redactor.printed(&self.stdout, (true, self.stdout_dropped == 0));
+        self.stderr = redactor.printed(&self.stderr, (true, self.stderr_dropped == 0));
+        self.tail = redactor.printed(&self.tail, (whole, true));
     }
 
     fn keep_tail(&mut self, bytes: &[u8]) {

@@ -201,9 +201,9 @@ pub fn markdown() -> String {
 /// A number with its unit, in the largest unit that divides it.
 fn amount(value: u64, unit: &str) -> String {
     match unit {
-        "bytes" if value >= 1 << 20 && value % (1 << 20) == 0 => format!("{} MiB", value >> 20),
-        "bytes" if value >= 1 << 10 && value % (1 << 10) == 0 => format!("{} KiB", value >> 10),
-        "ms" if value >= 1_000 && value % 1_000 == 0 => format!("{} s", value / 1_000),
+        "bytes" if value >= 1 << 20 && value.is_multiple_of(1 << 20) => format!("{} MiB", value >> 20),
+        "bytes" if value >= 1 << 10 && value.is_multiple_of(1 << 10) => format!("{} KiB", value >> 10),
+        "ms" if value >= 1_000 && value.is_multiple_of(1_000) => format!("{} s", value / 1_000),
         unit => format!("{value} {unit}"),
     }
 }

@@ -44,8 +44,8 @@ impl Redactor {
     }
 
     /// The same for what was printed, of which the beginning or the end may be missing: a part of a value at such an edge goes, too.
-    pub(crate) fn printed(&self, bytes: Vec<u8>, (begins, ends): (bool, bool)) -> Vec<u8> {
-        let mut text = match String::from_utf8_lossy(&bytes) {
+    pub(crate) fn printed(&self, bytes: &[u8], (begins, ends): (bool, bool)) -> Vec<u8> {
+        let mut text = match String::from_utf8_lossy(bytes) {
             Cow::Borrowed(text) => self.text(text.to_owned()),
             Cow::Owned(text) => self.text(text),
         };
@@ -201,8 +201,7 @@ mod tests {
     #[test]
     fn edges_of_what_was_cut_hold_no_part_of_a_value() {
         let hide = redactor(&[("key", "hunter2")]).unwrap();
-        let printed =
-            |text: &str, whole| String::from_utf8(hide.printed(text.as_bytes().to_vec(), whole)).unwrap();
+        let printed = |text: &str, whole| String::from_utf8(hide.printed(text.as_bytes(), whole)).unwrap();
         assert_eq!(printed("see hunt", (true, false)), "see ");
         assert_eq!(printed("nter2 was it", (false, true)), " was it");
         assert_eq!(printed("see hunt", (true, true)), "see hunt");

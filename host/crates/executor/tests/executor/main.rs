@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a wrong sandbox is a failed test"
+    clippy::needless_pass_by_value,
+    reason = "a wrong sandbox is a failed test, and what it is given is written on the spot"
 )]
 
 mod bench;
