@@ -32,7 +32,8 @@ use crate::state::StepState;
 use crate::verdict::{self, Circumstances};
 use crate::wanted::Observations;
 
-/// The executor of the real world.
+/// The executor of the real world. Clones share sandbox and plugins; each may have grants and a way out of its own.
+#[derive(Clone)]
 pub struct WasmExecutor {
     sandbox: Arc<Sandbox>,
     plugins: Arc<Plugins>,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use stepwright_executor::{
-    Control, Executor as _, LogLine, Outcome, ParentOutput, StepCall, StepReport, WasmExecutor,
+    Control, Egress, Executor as _, GrantBook, LogLine, Outcome, ParentOutput, StepCall, StepReport,
+    WasmExecutor,
 };
 use stepwright_workflow::{Digest, Payload, StepLimits, TaskId};
 
@@ -47,6 +48,11 @@ impl Bench {
         let digest =
             held.map_err(|failure| CliError::new(format!("this is no plugin: {}", failure.message)))?;
         Ok(Self { executor, digest })
+    }
+
+    /// The same component, with another way out and other grants.
+    pub(super) fn within(&self, egress: Egress, grants: GrantBook) -> Self {
+        Self { executor: self.executor.clone().with_egress(egress).with_grants(grants), digest: self.digest }
     }
 
     /// Which component it is.

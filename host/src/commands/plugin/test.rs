@@ -7,12 +7,14 @@
 
 mod case;
 mod difference;
+mod fakes;
 mod verdict;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
-use stepwright_executor::StepReport;
+use stepwright_executor::{Egress, StepReport};
 
 use self::case::Case;
 use super::FileProblem;
@@ -27,7 +29,8 @@ use crate::{input, output};
 
 pub(super) const EXAMPLES: &str = "\
 A case is a JSON file: {\"handler\": …, \"input\": …, \"config\": …, \"parents\": {STEP: …}, \"attempt\": 1, \"expect\": \
-{\"output\": …} or {\"error\": {\"class\": …, \"code\": …, \"message_contains\": …}}}. The exit code is 1 if one fails.
+{\"output\": …} or {\"error\": {\"class\": …, \"code\": …, \"message_contains\": …}}, \"http\": [{\"request\": {\"method\": …, \"url\": …}, \
+\"response\": {\"status\": 200, \"json\": …}}], \"secrets\": {NAME: VALUE}}. The exit code is 1 if one fails.
 
 Examples:
   stepwright plugin test plugins/shop
@@ -58,8 +61,12 @@ pub(crate) async fn run(arguments: &TestArguments, context: &Context) -> Result<
     let bench = Bench::start(bytes, 1, context).await?;
     let mut tally = Tally { component: input::name(&file), cases: Vec::new(), passed: 0, failed: 0 };
     for (name, case) in cases {
-        let report = bench.call(&case.told()).await?;
-        let problems = verdict::problems(&case.expect, &report.outcome);
+        let (answers, grants) = case.fakes();
+        let answers = Arc::new(answers);
+        let egress = Egress::fake(context.config.egress, Arc::clone(&answers));
+        let report = bench.within(egress, grants).call(&case.told()).await?;
+        let mut problems = verdict::problems(&case.expect, &report.outcome);
+        problems.extend(answers.unused().iter().map(|request| format!("http: nobody asked for {request}")));
         let tried = Tried { case: name, problems, report };
         if !context.json {
             tell(&tried)?;

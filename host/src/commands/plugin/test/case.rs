@@ -6,11 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use stepwright_executor::ParentOutput;
+use stepwright_executor::egress::FakeHttp;
+use stepwright_executor::{GrantBook, ParentOutput};
 use stepwright_workflow::{FailureClass, Payload};
 
+use super::fakes::{self, Exchange, Secret};
 use crate::commands::plugin::attempt::{RETRY_LIMIT, TIMEOUT, Told};
 use crate::input;
 
@@ -38,10 +40,10 @@ pub(super) struct Case {
     timeout_ms: u64,
     /// What the hosts that the handler calls answer.
     #[serde(default)]
-    http: Vec<IgnoredAny>,
+    pub(super) http: Vec<Exchange>,
     /// What the handler's secrets hold.
     #[serde(default)]
-    secrets: BTreeMap<String, IgnoredAny>,
+    pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) expect: Expect,
 }
 
@@ -93,11 +95,8 @@ impl Case {
         if self.timeout_ms == 0 {
             return Err("timeout_ms: 0 lets nothing run; leave it out for 30000".to_owned());
         }
-        let fakes = [("http", self.http.is_empty()), ("secrets", self.secrets.is_empty())];
-        if let Some((field, _)) = fakes.iter().find(|(_, empty)| !empty) {
-            return Err(format!(
-                "{field}: this version grants nothing to handlers, so there is nothing to answer in its place; remove it"
-            ));
+        for (number, exchange) in self.http.iter().enumerate() {
+            exchange.read().map_err(|problem| format!("http[{number}].{problem}"))?;
         }
         if let Expect::Error(ExpectedError {
             class: None,
@@ -110,6 +109,13 @@ impl Case {
                 .to_owned());
         }
         Ok(())
+    }
+
+    /// What stands in for the world: the answers, and the grants that open the way to them.
+    pub(super) fn fakes(&self) -> (FakeHttp, GrantBook) {
+        let read = self.http.iter().filter_map(|exchange| exchange.read().ok());
+        let (answers, grants) = read.unzip();
+        (FakeHttp::new(answers), fakes::grants(grants, &self.secrets))
     }
 
     /// What the handler is told.
@@ -187,7 +193,11 @@ mod tests {
             (r#"{"handler": "pay", "expect": {"result": 1}}"#, "unknown variant `result`"),
             (r#"{"handler": "pay", "expect": {"error": {"class": "bad"}}}"#, "unknown variant `bad`"),
             (r#"{"handler": "pay", "expect": {"error": {}}}"#, "expect.error: says nothing"),
-            (r#"{"handler": "pay", "http": [{}], "expect": {"output": 1}}"#, "http: this version"),
+            (r#"{"handler": "pay", "http": [{}], "expect": {"output": 1}}"#, "missing field `request`"),
+            (
+                r#"{"handler": "pay", "http": [{"request": {"method": "get", "url": "https://a"}}], "expect": {"output": 1}}"#,
+                "http[0].request: 'get'",
+            ),
             (r#"{"handler": "pay", "attempt": 0, "expect": {"output": 1}}"#, "attempt: 0"),
             (r#"{"handler": "pay", "parents": [1], "expect": {"output": 1}}"#, "an object with an output"),
         ] {
