@@ -32,7 +32,7 @@ fn the_same_step_in_three_languages_agrees() {
     assert_eq!(described("js"), described("rust"));
 
     let order = json!({
-        "order_id": "A-1",
+        "order_id": "ORD-1",
         "customer": { "id": "C-1", "email": "ada@example.org" },
         "items": [
             { "sku": "LAMP", "quantity": 3, "unit_price_cents": 4_000 },
