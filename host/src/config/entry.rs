@@ -3,7 +3,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::str::FromStr;
 
 use stepwright_workflow::template::values::size_bytes;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -160,11 +159,6 @@ impl Entry {
             self.problem(key, "is missing");
         }
         self.text(key)
-    }
-
-    /// A text that is read as something else.
-    pub(super) fn read<T: FromStr<Err: std::fmt::Display>>(&self, key: &str) -> Option<T> {
-        self.checked(key, self.text(key)?.parse())
     }
 
     /// A size such as `64MiB`, in bytes.

@@ -13,7 +13,6 @@ mod typed;
 mod variables;
 
 pub(crate) use gate::Endpoint;
-pub(crate) use grants::GrantSpec;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;
 pub(crate) use trust::public_key;
