@@ -21,8 +21,42 @@ mod generated {
     });
 }
 
+/// Settings, as other hosts offer them. The interface is declared here because its ready-made host does not tell which settings
+/// a guest asks for.
+mod settings {
+    #![allow(
+        missing_docs,
+        unreachable_pub,
+        unsafe_code,
+        clippy::all,
+        reason = "generated from the WIT, where the documentation is"
+    )]
+
+    wasmtime::component::bindgen!({
+        inline: "
+            package wasi:config@0.2.0-rc.1;
+
+            interface store {
+                variant error {
+                    upstream(string),
+                    io(string),
+                }
+                get: func(key: string) -> result<option<string>, error>;
+                get-all: func() -> result<list<tuple<string, string>>, error>;
+            }
+
+            world imports {
+                import store;
+            }
+        ",
+        world: "imports",
+        imports: { default: trappable },
+    });
+}
+
 pub(crate) use generated::PluginPre;
 pub(crate) use generated::stepwright::step::types::{
     Description, HandlerDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
 };
 pub(crate) use generated::stepwright::step::{host, log, types};
+pub(crate) use settings::wasi::config::store;

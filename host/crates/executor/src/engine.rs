@@ -36,6 +36,12 @@ pub struct EngineOptions {
     /// Bytes that all calls of the step's own imports (log, progress, secret) may hand over together. Lines beyond the log's
     /// limit are dropped, but copying them costs the host; 64 MiB is a thousand times the log.
     pub host_call_bytes_max: u64,
+    /// Calls of the step's own imports (log, progress, cancelled, secret) and of settings and random numbers. Each costs the host
+    /// about a microsecond; a million is a second of it.
+    pub host_calls_max: u64,
+    /// Bytes that one attempt may write into granted directories, all together. Its own directory has a limit of its own, which
+    /// its grant names.
+    pub file_bytes_max: u64,
     /// Handles to host resources, such as streams and pollables, that a step holds at the same time.
     pub handles_max: usize,
     /// The output's JSON text in bytes unless the template says otherwise. It travels in messages and rows.
@@ -71,6 +77,8 @@ impl Default for EngineOptions {
             tables_max: 16,
             transfer_bytes_max: 8 << 20,
             host_call_bytes_max: 64 << 20,
+            host_calls_max: 1_000_000,
+            file_bytes_max: 64 << 20,
             handles_max: 1_000,
             output_bytes_max: 1 << 20,
             log_bytes_max: 64 << 10,

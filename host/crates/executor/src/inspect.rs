@@ -18,14 +18,18 @@ use crate::verdict::{self, Circumstances};
 /// The export that makes a component a plugin.
 const HANDLER: &str = "stepwright:step/handler@0.1.0";
 
-/// What guests may import. Of WASI only clocks, random numbers and the standard streams do something.
+/// What guests may import. Of WASI, clocks, random numbers and the standard streams do something for everybody, and the rest
+/// what grants allow.
 const OFFERED: &[&str] = &[
     "stepwright:step/types@0.1.0",
     "stepwright:step/log@0.1.0",
     "stepwright:step/host@0.1.0",
     "wasi:cli/*@0.2",
     "wasi:clocks/*@0.2",
+    "wasi:config/store@0.2.0-rc.1",
     "wasi:filesystem/*@0.2",
+    "wasi:http/outgoing-handler@0.2",
+    "wasi:http/types@0.2",
     "wasi:io/*@0.2",
     "wasi:random/*@0.2",
     "wasi:sockets/*@0.2",
@@ -141,9 +145,12 @@ fn names(sandbox: &Sandbox, component: &Component) -> (Vec<String>, Vec<String>)
 }
 
 fn is_offered(import: &str) -> bool {
+    // A version of two numbers stands for all its patches.
+    let patch_of =
+        |import: &str, version: &str| import.strip_prefix(version).is_some_and(|rest| rest.starts_with('.'));
     OFFERED.iter().any(|offer| match offer.split_once('*') {
         Some((package, version)) => import.starts_with(package) && import.contains(&format!("{version}.")),
-        None => import == *offer,
+        None => import == *offer || (offer.ends_with("@0.2") && patch_of(import, offer)),
     })
 }
 

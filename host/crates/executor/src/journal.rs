@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::call::LogLine;
 use crate::engine::EngineOptions;
+use crate::redact::Redactor;
 
 /// The longest message of one line, in bytes: a line is for a person.
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
@@ -13,6 +14,8 @@ const FIELD_BYTES_MAX: usize = 1 << 10;
 const FIELDS_MAX: usize = 32;
 /// How much of the end of stderr is kept for the failure, in bytes: a panic's message and a few lines before it.
 const TAIL_BYTES_MAX: usize = 2 << 10;
+/// The most lines of the host itself, such as what was denied. They do not count as the guest's.
+const NOTICES_MAX: usize = 32;
 /// What a line costs beside its text.
 const LINE_BYTES: usize = 16;
 
@@ -30,6 +33,8 @@ pub(crate) struct Journal(Arc<Mutex<Pages>>);
 #[derive(Debug, Default)]
 struct Pages {
     lines: Vec<LogLine>,
+    notices: Vec<String>,
+    redactor: Option<Redactor>,
     lines_max: usize,
     line_bytes_left: usize,
     lines_dropped: u64,
@@ -62,16 +67,39 @@ impl Journal {
         })))
     }
 
+    /// The same log, which hides what the redactor hides.
+    pub(crate) fn hiding(self, redactor: Option<Redactor>) -> Self {
+        self.pages().redactor = redactor;
+        self
+    }
+
+    /// Keeps a line of the host's own, once, whatever the guest's log holds.
+    pub(crate) fn notice(&self, message: String) {
+        let pages = &mut *self.pages();
+        let message = cut(pages.redact(message), MESSAGE_BYTES_MAX);
+        if pages.notices.contains(&message) {
+            return;
+        }
+        if pages.notices.len() >= NOTICES_MAX {
+            pages.lines_dropped += 1;
+            return;
+        }
+        pages.notices.push(message.clone());
+        pages.lines.push(mark("warn", message));
+    }
+
     /// Keeps a line of the guest's own log if there is room.
     pub(crate) fn write(&self, level: &'static str, message: String, fields: Vec<(String, String)>) {
         let pages = &mut *self.pages();
-        let message = cut(message, MESSAGE_BYTES_MAX);
-        let shorten = |(key, value)| (cut(key, FIELD_BYTES_MAX), cut(value, FIELD_BYTES_MAX));
+        let message = cut(pages.redact(message), MESSAGE_BYTES_MAX);
+        let shorten = |(key, value)| {
+            (cut(pages.redact(key), FIELD_BYTES_MAX), cut(pages.redact(value), FIELD_BYTES_MAX))
+        };
         let fields: Vec<_> = fields.into_iter().take(FIELDS_MAX).map(shorten).collect();
         let cost = LINE_BYTES
             + message.len()
             + fields.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
-        if pages.lines.len() >= pages.lines_max || cost > pages.line_bytes_left {
+        if pages.lines.len() - pages.notices.len() >= pages.lines_max || cost > pages.line_bytes_left {
             pages.lines_dropped += 1;
         } else {
             pages.line_bytes_left -= cost;
@@ -100,7 +128,8 @@ impl Journal {
 
     /// Ends the log and hands it out.
     pub(crate) fn take(&self) -> Log {
-        let pages = std::mem::take(&mut *self.pages());
+        let mut pages = std::mem::take(&mut *self.pages());
+        pages.redact_prints();
         let dropped = pages.lines_dropped + pages.stdout_dropped + pages.stderr_dropped;
         let stderr_tail = String::from_utf8_lossy(&pages.tail).trim().to_owned();
         let mut lines = pages.lines;
@@ -118,6 +147,21 @@ impl Journal {
 }
 
 impl Pages {
+    fn redact(&self, text: String) -> String {
+        match &self.redactor {
+            Some(redactor) => redactor.text(text),
+            None => text,
+        }
+    }
+
+    fn redact_prints(&mut self) {
+        let Some(redactor) = &self.redactor else { return };
+        let whole = self.tail.len() < TAIL_BYTES_MAX;
+        self.stdout = redactor.printed(std::mem::take(&mut self.stdout), (true, self.stdout_dropped == 0));
+        self.stderr = redactor.printed(std::mem::take(&mut self.stderr), (true, self.stderr_dropped == 0));
+        self.tail = redactor.printed(std::mem::take(&mut self.tail), (whole, true));
+    }
+
     fn keep_tail(&mut self, bytes: &[u8]) {
         let news = &bytes[bytes.len().saturating_sub(TAIL_BYTES_MAX)..];
         let surplus = (self.tail.len() + news.len()).saturating_sub(TAIL_BYTES_MAX);
@@ -181,6 +225,21 @@ mod tests {
         assert_eq!(log.stderr_tail.len(), TAIL_BYTES_MAX - 1);
         let seen: Vec<_> = log.lines.iter().map(|line| line.message.as_str()).collect();
         assert_eq!(seen, ["xxxxxxxxxx", "… 4990 more bytes were dropped", "… 5017 more bytes were dropped"]);
+    }
+
+    #[test]
+    fn notices_of_the_host_come_once_each_and_are_not_the_guests() {
+        let journal = journal(100);
+        for n in 0..3 * NOTICES_MAX {
+            journal.notice("no".to_owned());
+            journal.notice(format!("no {n}"));
+        }
+        journal.write("info", "a".to_owned(), Vec::new());
+        let log = journal.take();
+        // One mark says that some are missing.
+        assert_eq!(log.lines.iter().filter(|line| line.level == "warn").count(), NOTICES_MAX + 1);
+        assert_eq!(log.lines.iter().filter(|line| line.level == "info").count(), 1);
+        assert_eq!(log.lines[0].message, "no");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use stepwright_workflow::StepLimits;
 use wasmtime::ResourceLimiter;
 
 use crate::engine::EngineOptions;
+use crate::grants::PluginLimits;
 
 /// What one attempt may use: the template's limits where it has any, the engine's otherwise, and never more than fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +25,33 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub(crate) fn of(options: &EngineOptions, wanted: &StepLimits, wall: Duration) -> Self {
-        let memory = wanted.memory_bytes_max.unwrap_or(options.memory_bytes_max);
-        let output = wanted.output_bytes_max.unwrap_or(options.output_bytes_max);
+        Self::granted(options, wanted, &PluginLimits::default(), wall)
+    }
+
+    /// The same for a plugin whose grants have limits: they stand in for the engine's, and bound the template's.
+    pub(crate) fn granted(
+        options: &EngineOptions,
+        wanted: &StepLimits,
+        plugin: &PluginLimits,
+        wall: Duration,
+    ) -> Self {
+        let memory = lower(wanted.memory_bytes_max, plugin.memory_bytes_max, options.memory_bytes_max);
+        let output = lower(wanted.output_bytes_max, plugin.output_bytes_max, options.output_bytes_max);
+        let wanted_cpu = wanted.cpu_ms_max.map(Duration::from_millis);
         Self {
             memory_bytes: memory.min(options.memory_bytes_ceiling),
             table_elements: u64::from(options.table_elements_max),
-            cpu: wanted.cpu_ms_max.map_or(options.cpu_max, Duration::from_millis),
+            cpu: lower(wanted_cpu, plugin.cpu_max, options.cpu_max),
             wall,
             output_bytes: output.min(options.transfer_bytes_max as u64),
         }
+    }
+}
+
+fn lower<T: Ord>(wanted: Option<T>, granted: Option<T>, usual: T) -> T {
+    match (wanted, granted) {
+        (Some(wanted), Some(granted)) => wanted.min(granted),
+        (wanted, granted) => wanted.or(granted).unwrap_or(usual),
     }
 }
 
@@ -192,5 +211,16 @@ mod tests {
         assert_eq!(limits(1).memory_bytes, 1);
         let usual = Limits::of(&options, &StepLimits::default(), Duration::from_secs(1));
         assert_eq!((usual.memory_bytes, usual.cpu), (64 << 20, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn a_plugins_limit_replaces_the_usual_one_and_bounds_the_templates() {
+        let of = |wanted, granted| {
+            let wanted = StepLimits { memory_bytes_max: wanted, ..StepLimits::default() };
+            let granted = PluginLimits { memory_bytes_max: granted, ..PluginLimits::default() };
+            Limits::granted(&EngineOptions::default(), &wanted, &granted, Duration::from_secs(1)).memory_bytes
+        };
+        assert_eq!((of(None, Some(128 << 20)), of(None, Some(1 << 20))), (128 << 20, 1 << 20));
+        assert_eq!((of(Some(5), Some(7)), of(Some(7), Some(5)), of(Some(7), None)), (5, 5, 7));
     }
 }

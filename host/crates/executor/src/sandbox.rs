@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime_wasi::p2::bindings::{filesystem, random};
 
 use crate::bindings::{self, PluginPre};
 use crate::call::{Control, HostBroken};
@@ -53,9 +54,14 @@ impl Sandbox {
         PluginPre::new(self.linker.instantiate_pre(component)?)
     }
 
-    /// A store for one attempt, with every limit armed: instantiation runs guest code too.
+    /// A store to which nothing is granted.
     pub(crate) fn store(&self, limits: &Limits, control: Control) -> (Store<StepState>, Arc<Meter>) {
-        let mut store = Store::new(&self.engine, StepState::new(&self.options, limits, control));
+        self.arm(limits, StepState::new(&self.options, limits, control))
+    }
+
+    /// A store for one attempt, with every limit armed: instantiation runs guest code too.
+    pub(crate) fn arm(&self, limits: &Limits, state: StepState) -> (Store<StepState>, Arc<Meter>) {
+        let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(self.options.transfer_bytes_max);
         store.set_max_component_handles(self.options.handles_max);
@@ -91,5 +97,14 @@ fn offered(engine: &Engine) -> wasmtime::Result<Linker<StepState>> {
     bindings::types::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
     bindings::log::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
     bindings::host::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    bindings::store::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    // These count and look before they call the library's own.
+    linker.allow_shadowing(true);
+    filesystem::types::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    filesystem::preopens::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    random::random::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    random::insecure::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    linker.allow_shadowing(false);
     Ok(linker)
 }

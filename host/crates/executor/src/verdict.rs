@@ -7,10 +7,12 @@ use stepwright_workflow::{Failure, FailureClass, Outcome, Payload};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use crate::bindings::StepError;
 use crate::cache::LoadError;
 use crate::call::HostBroken;
+use crate::files::NoDirectory;
 use crate::journal::cut;
 use crate::limits::{Hit, Limits};
 use crate::meter::Ended;
@@ -80,6 +82,12 @@ pub(crate) fn unavailable(error: &LoadError) -> Failure {
     };
     let message = cut(error.to_string(), MESSAGE_BYTES_MAX);
     Failure { retryable, ..Failure::new(FailureClass::PluginUnavailable, message).with_code(code) }
+}
+
+/// The attempt cannot begin: a directory that it was granted is not there. Another worker may have it.
+pub(crate) fn no_directory(error: &NoDirectory) -> Failure {
+    let failure = Failure::new(FailureClass::PluginUnavailable, cut(error.to_string(), MESSAGE_BYTES_MAX));
+    failure.with_code("granted_directory")
 }
 
 /// Why a run gave no result at all.
@@ -163,7 +171,11 @@ fn too_large(code: &str, message: String) -> Failure {
 fn trap(error: &wasmtime::Error, it: &Circumstances<'_>) -> Failure {
     let trap = error.downcast_ref::<Trap>();
     if let Some(flood) = error.downcast_ref::<HostCallFlood>() {
-        return too_large("host_call_bytes", flood.to_string());
+        return too_large(flood.limit, flood.to_string());
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) = error.downcast_ref() {
+        let message = "the guest made more HTTP headers than the sandbox lets through";
+        return too_large("http_header_bytes", message.to_owned());
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return died(

@@ -5,6 +5,8 @@
 //!              └────── told to stop meanwhile: cancelled ──────┘   └─ CPU, clock, cancel ─┘
 //! ```
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,16 +19,24 @@ use crate::bindings::{ParentOutput, StepContext, StepError, Tag};
 use crate::cache::{CacheCounts, LoadError, Plugins, Ready};
 use crate::call::{Control, Executor, HostBroken, Receipt, StepCall, StepReport};
 use crate::compiled::CompiledFolder;
+use crate::egress::Egress;
+use crate::files::Scratch;
+use crate::grants::GrantBook;
+use crate::journal::Journal;
 use crate::limits::Limits;
-use crate::meter::bounded;
+use crate::meter::{Ended, bounded};
+use crate::reach::{Asker, Outside};
+use crate::redact::Redactor;
 use crate::sandbox::Sandbox;
 use crate::state::StepState;
 use crate::verdict::{self, Circumstances};
+use crate::wanted::Observations;
 
 /// The executor of the real world.
 pub struct WasmExecutor {
     sandbox: Arc<Sandbox>,
     plugins: Arc<Plugins>,
+    outside: Arc<Outside>,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,7 +49,40 @@ impl WasmExecutor {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let plugins = Arc::new(Plugins::new(Arc::clone(&sandbox), folder, compiled));
-        Self { sandbox, plugins, clock }
+        Self { sandbox, plugins, outside: Arc::default(), clock }
+    }
+
+    /// Grants what the book says. Without it, nothing is granted.
+    #[must_use]
+    pub fn with_grants(mut self, book: GrantBook) -> Self {
+        Arc::make_mut(&mut self.outside).book = Arc::new(book);
+        self
+    }
+
+    /// Sends HTTP requests this way.
+    #[must_use]
+    pub fn with_egress(mut self, egress: Egress) -> Self {
+        Arc::make_mut(&mut self.outside).egress = Arc::new(egress);
+        self
+    }
+
+    /// Makes the directories that belong to one attempt here, and removes what processes left there that are gone. Otherwise they
+    /// are made in the system's directory for temporary files.
+    pub fn with_scratch(mut self, base: &Path) -> io::Result<Self> {
+        Arc::make_mut(&mut self.outside).scratch = Arc::new(Scratch::open(base)?);
+        Ok(self)
+    }
+
+    /// Notes what plugins ask for beyond their grants, and lets requests to public hosts through meanwhile.
+    #[must_use]
+    pub fn observing(mut self, observations: Arc<Observations>) -> Self {
+        Arc::make_mut(&mut self.outside).observations = Some(observations);
+        self
+    }
+
+    /// HTTP requests that could be under way beside those that are.
+    pub fn connections_free(&self) -> usize {
+        self.outside.egress.connections_free()
     }
 
     /// Loads a plugin ahead of its first step, or says why it cannot be run.
@@ -69,19 +112,32 @@ impl WasmExecutor {
     async fn attempt(
         &self,
         plugin: Ready,
-        call: StepCall,
+        mut call: StepCall,
         control: Control,
     ) -> Result<StepReport, HostBroken> {
         let options = self.sandbox.options();
-        let limits = Limits::of(options, &call.limits, call.timeout);
+        let grants = self.outside.book.find(&call.plugin, &call.plugin_version, &call.namespace);
+        let limits = Limits::granted(options, &call.limits, &grants.limits, call.timeout);
+        let redactor = Redactor::of(&grants);
+        let (plugin_name, outside) = (std::mem::take(&mut call.plugin), Arc::clone(&self.outside));
+        let asker = |journal: Journal| Asker { plugin: plugin_name, grants, outside, journal };
         let started_at = self.clock.now();
         let deadline_ms = u64::try_from(started_at.after(call.timeout).0).unwrap_or(0);
-        let (mut store, meter) = self.sandbox.store(&limits, control.clone());
+        // Declared before the store, and so dropped after it, whatever happens in between.
+        let (state, own) = match StepState::granted(options, &limits, control.clone(), asker) {
+            Ok(granted) => granted,
+            Err(error) => return Ok(never_started(started_at, verdict::no_directory(&error))),
+        };
+        let (mut store, meter) = self.sandbox.arm(&limits, state);
         let run = handle(&plugin, &mut store, &call, deadline_ms);
         let ended = bounded(&meter, limits.wall, (&control, options.cancel_grace), run).await;
 
         let (cpu, wall, state) = (meter.cpu(), meter.wall(), store.data());
         let log = state.journal.take();
+        let ended = match (&redactor, ended) {
+            (Some(redactor), Ended::Returned(Err(error))) => Ended::Returned(Err(redactor.error(error))),
+            (_, ended) => ended,
+        };
         let outcome = verdict::outcome(
             ended,
             &Circumstances {
@@ -94,15 +150,27 @@ impl WasmExecutor {
                 stderr_tail: &log.stderr_tail,
             },
         )?;
+        let outcome = match &redactor {
+            Some(redactor) => redactor.outcome(outcome),
+            None => outcome,
+        };
+        let (http_calls, http_bytes_out, http_bytes_in) = state.reach.http_used();
         let receipt = Receipt {
             cpu_us: micros(cpu),
             memory_bytes_peak: state.limiter.memory_bytes_peak(),
             bytes_in: bytes_in(&call),
             bytes_out: bytes_out(&outcome),
             host_calls: state.host_calls,
+            http_calls,
+            http_bytes_out,
+            http_bytes_in,
+            file_bytes_written: state.files.written(),
             log_dropped: log.dropped,
-            ..Receipt::default()
         };
+        drop(store);
+        if let Some(own) = own {
+            own.remove().await;
+        }
         Ok(StepReport { outcome, started_at, wall, receipt, log: log.lines })
     }
 }
