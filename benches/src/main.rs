@@ -9,6 +9,7 @@ mod growth;
 mod hostile;
 mod load;
 mod report;
+mod start;
 mod usage;
 mod workload;
 mod world;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
     if let Some(at) = arguments.iter().position(|argument| argument == "--hostile") {
         return hostile::run(&arguments[at + 1..]).await;
+    }
+    if arguments == ["--start"] {
+        return start::run().await;
     }
     let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;

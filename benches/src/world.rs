@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, ensure};
 use stepwright_executor::{EngineOptions, Sandbox, inspect};
 use stepwright_orchestrator::catalog::{self, Prepared};
-use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions};
+use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions, supply};
 use stepwright_postgres_harness::Database;
 use stepwright_registry::PluginFolder;
 use stepwright_store::{NewPlugin, Store, WorkerState};
@@ -110,6 +110,8 @@ impl World {
         let options = OrchestratorOptions::new("bench");
         let (orchestrator, handle) =
             Orchestrator::new(options, Arc::clone(&store), port, Arc::new(SystemClock), random);
+        let orchestrator =
+            orchestrator.supplying(supply::of_folder(PluginFolder::open(&data.path().join("plugins"))?));
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         let stopped = stop.clone();

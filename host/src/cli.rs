@@ -127,6 +127,9 @@ pub(crate) enum Command {
     /// Look at the settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Compile one component for a process that asks on stdin
+    #[command(hide = true)]
+    CompileComponent,
     /// Print completions for a shell
     Completions {
         /// Which shell

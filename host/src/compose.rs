@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use stepwright_executor::{CompiledFolder, EngineOptions, Executor, Sandbox, WasmExecutor};
+use stepwright_executor::{
+    ComponentCache, Components, EngineOptions, Executor, Sandbox, Supply, WasmExecutor,
+};
 use stepwright_orchestrator::pruner::Pruner;
+use stepwright_orchestrator::supply::{self, Shelf};
 use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
 use stepwright_transport::gate::{Gate, GateOptions, GateTls, Pump, Timeouts, Token, Tunnel, TunnelOptions};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
 use stepwright_transport::zmq::{self, BindOptions, ConnectOptions, Routes};
-use stepwright_worker::Worker;
+use stepwright_worker::{Fetches, Worker};
 
 use crate::admission::Admission;
 use crate::clock::{incarnation, random};
@@ -45,6 +48,7 @@ pub(crate) async fn orchestration(
     let options = context.config.orchestrator(incarnation);
     let (orchestrator, handle) =
         Orchestrator::new(options, Arc::clone(&store), port().await?, context.clock.clone(), random());
+    let orchestrator = orchestrator.supplying(shelf(context)?);
     let pruner = Pruner::new(context.config.pruner(), Arc::clone(&store), context.clock.clone(), random());
     Ok(Orchestration { orchestrator, handle, pruner, store, lock })
 }
@@ -69,9 +73,14 @@ pub(crate) async fn further_pumps(
         let options = context.config.orchestrator(&pump.incarnation);
         let (orchestrator, handle) =
             Orchestrator::new(options, Arc::clone(store), port, context.clock.clone(), random());
-        further.push((pump, orchestrator, handle));
+        further.push((pump, orchestrator.supplying(shelf(context)?), handle));
     }
     Ok(further)
+}
+
+/// Where an orchestrator takes the components from that its workers ask for.
+fn shelf(context: &Context) -> Result<Shelf, CliError> {
+    Ok(supply::of_folder(context.plugins()?))
 }
 
 /// How a pump is listed among the orchestrators: its socket for workers of this machine, and the gate for the others if it is open.
@@ -224,14 +233,27 @@ pub(crate) fn worker(
     Ok(Worker::new(port, executor, context.clock.clone(), options))
 }
 
-/// What runs the steps of a worker process, all links together.
-pub(crate) fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
+/// What runs the steps of a process that has the registry's folder.
+fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
     let sandbox = sandbox(context, slots)?;
-    let path = context.config.compiled_dir();
-    let compiled = CompiledFolder::open(&path, context.config.compiled_bytes_max).map_err(|error| {
-        CliError::new(format!("failed to open the directory of compiled plugins {}: {error}", path.display()))
+    let (plugins, compiled) = (context.plugins()?, context.compiled()?);
+    Ok(Arc::new(WasmExecutor::new(sandbox, plugins, compiled, context.clock.clone())))
+}
+
+/// What runs the steps of a worker process, all links together, and what those links are to fetch for it.
+pub(crate) fn fetching_executor(
+    context: &Context,
+    slots: u32,
+) -> Result<(Arc<dyn Executor>, Fetches), CliError> {
+    let path = context.config.component_cache_dir();
+    let cache = ComponentCache::open(&path, context.config.components_bytes_max).map_err(|error| {
+        CliError::new(format!("failed to open the directory of fetched plugins {}: {error}", path.display()))
     })?;
-    Ok(Arc::new(WasmExecutor::new(sandbox, context.plugins()?, compiled, context.clock.clone())))
+    let (supply, orders) = Supply::new(Supply::PATIENCE);
+    let components = Components::Cache(cache, supply);
+    let (sandbox, compiled) = (sandbox(context, slots)?, context.compiled()?);
+    let executor = WasmExecutor::new(sandbox, components, compiled, context.clock.clone());
+    Ok((Arc::new(executor), Fetches::new(orders)))
 }
 
 /// A sandbox with room for so many steps at once.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use stepwright_executor::CompiledFolder;
 use stepwright_registry::PluginFolder;
 use stepwright_store::Store;
 use stepwright_workflow::{Clock as _, Timestamp};
@@ -44,6 +45,17 @@ impl Context {
         let path = self.config.plugin_dir();
         PluginFolder::open(&path).map_err(|error| {
             CliError::new(format!("failed to open the plugin directory {}: {error}", path.display()))
+        })
+    }
+
+    /// The folder of compiled code.
+    pub(crate) fn compiled(&self) -> Result<CompiledFolder, CliError> {
+        let path = self.config.compiled_dir();
+        CompiledFolder::open(&path, self.config.compiled_bytes_max).map_err(|error| {
+            CliError::new(format!(
+                "failed to open the directory of compiled plugins {}: {error}",
+                path.display()
+            ))
         })
     }
 

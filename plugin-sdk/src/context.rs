@@ -124,6 +124,13 @@ impl Context {
         }
     }
 
+    /// The output of a direct parent that may be missing, or skipped: `None` then.
+    ///
+    /// An output that does not fit `T` is a permanent failure with code `invalid_parent_output`.
+    pub fn optional_parent<T: DeserializeOwned>(&self, step: &str) -> StepResult<Option<T>> {
+        self.parents().find(|parent| parent.step() == step).map_or(Ok(None), |parent| parent.output())
+    }
+
     fn no_such_parent(&self, step: &str) -> String {
         let known: Vec<&str> = self.parents().map(|parent| parent.step()).collect();
         if known.is_empty() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::context::{Context, Facts};
 use crate::error::{FailureClass, StepError};
-use crate::handler::{HandlerEntry, PluginDefinition, Wishes, dispatch};
+use crate::handler::{HandlerEntry, ParentSchema, PluginDefinition, Wishes, dispatch};
 use crate::host::Host;
 use crate::log::Level;
 
@@ -50,7 +50,13 @@ fn describe(handler: &HandlerEntry) -> types::HandlerDescription {
         input_schema: schemas.input,
         config_schema: schemas.config,
         output_schema: schemas.output,
+        parents: schemas.parents.into_iter().map(parent).collect(),
     }
+}
+
+fn parent(parent: ParentSchema) -> types::ParentDescription {
+    let ParentSchema { step, optional, schema } = parent;
+    types::ParentDescription { step: step.to_owned(), optional, schema }
 }
 
 fn wishes(wishes: &Wishes) -> types::Wishes {

@@ -26,6 +26,19 @@ pub struct Schemas {
     pub config: Option<String>,
     /// Of the output.
     pub output: Option<String>,
+    /// Of the direct parents that it reads.
+    pub parents: Vec<ParentSchema>,
+}
+
+/// What a handler reads of a direct parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentSchema {
+    /// The parent's step name.
+    pub step: &'static str,
+    /// Whether the handler also works without such a parent.
+    pub optional: bool,
+    /// The JSON Schema of what it reads, as text. Absent means any JSON.
+    pub schema: Option<String>,
 }
 
 /// A [`Handler`] as a value.

@@ -107,7 +107,7 @@ mod guest;
 
 pub use context::{Context, Parent};
 pub use error::{FailureClass, OrFail, StepError, StepResult, permanent, retryable};
-pub use handler::{Handler, HandlerEntry, PluginDefinition, Schemas, Wishes};
+pub use handler::{Handler, HandlerEntry, ParentSchema, PluginDefinition, Schemas, Wishes};
 pub use host::Secret;
 pub use log::Level;
 pub use payload::RawJson;
@@ -124,6 +124,10 @@ pub use payload::RawJson;
 /// Options: `#[handler(name = "other_name", config = Type)]`. Without `name` the handler is called as the
 /// function is. With `config` the description says what the step's configuration must look like; the
 /// function reads it with [`Context::config`].
+///
+/// `#[handler(parents(validate_order: Validated, fraud: Option<FraudScore>))]` says which direct parents the function reads
+/// with [`Context::parent`], by step name, and as what. A template in which such a parent is not there, or gives something
+/// else, is refused when it is registered. One that is an `Option` may be missing: [`Context::optional_parent`] reads it.
 pub use stepwright_sdk_macros::handler;
 
 /// Makes the crate a plugin: lists its handlers and exports the component's functions.
@@ -166,7 +170,9 @@ pub mod prelude {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handler::names_are_unique;
-    pub use crate::payload::{StepInput, StepOutput, StepReturn, config_schema, finish, output_schema};
+    pub use crate::payload::{
+        StepInput, StepOutput, StepReturn, config_schema, finish, output_schema, parent,
+    };
 }
 
 /// The bindings, where the `export` macro looks for them. Not for people.

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::{StepError, StepResult, permanent};
+use crate::handler::ParentSchema;
 
 /// Any JSON, as text: an output that is ready-made, or an input that is only handed on.
 ///
@@ -113,6 +114,11 @@ pub fn output_schema<R: StepReturn<Output: StepOutput>>() -> Option<String> {
 /// The schema of a step's configuration.
 pub fn config_schema<T: DeserializeOwned + JsonSchema>() -> Option<String> {
     schema_of::<T>(SchemaSettings::draft2020_12())
+}
+
+/// What a handler reads of a direct parent.
+pub fn parent<T: DeserializeOwned + JsonSchema>(step: &'static str, optional: bool) -> ParentSchema {
+    ParentSchema { step, optional, schema: schema_of::<T>(SchemaSettings::draft2020_12()) }
 }
 
 fn schema_of<T: JsonSchema>(settings: SchemaSettings) -> Option<String> {

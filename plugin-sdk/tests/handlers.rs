@@ -51,7 +51,7 @@ fn count(order: Order, ctx: &Context) -> StepResult<Counted> {
 }
 
 /// Only context.
-#[handler(name = "from_parent")]
+#[handler(name = "from_parent", parents(count: Counted, weigh: Option<f64>))]
 fn from_parent_function(ctx: &Context) -> StepResult<u32> {
     Ok(ctx.parent::<Counted>("count")?.items)
 }
@@ -133,6 +133,13 @@ fn a_plugin_describes_itself() {
     assert!(schemas.output.unwrap().contains("Counted"));
     let raw = (entry("hand_on").schemas)();
     assert_eq!((raw.input, raw.config, raw.output), (None, None, None));
+    let parents = (entry("from_parent").schemas)().parents;
+    assert_eq!(
+        parents.iter().map(|it| (it.step, it.optional)).collect::<Vec<_>>(),
+        [("count", false), ("weigh", true)]
+    );
+    assert!(parents[0].schema.as_ref().unwrap().contains("Counted"));
+    assert!(raw.parents.is_empty());
 }
 
 #[test]
@@ -170,6 +177,10 @@ fn a_missing_parent_lists_those_there_are() {
     let error = TestContext::new().context().parent::<u32>("c").unwrap_err();
     assert!(error.message.contains("nor any other"), "{error}");
     assert_eq!(TestContext::new().parent("a", &()).context().parent::<Option<u32>>("a"), Ok(None));
+    let test = TestContext::new().parent("a", &()).parent("b", &2);
+    let read = |step: &str| test.context().optional_parent::<u32>(step).unwrap();
+    assert_eq!((read("a"), read("b"), read("c")), (None, Some(2), None));
+    test.context().optional_parent::<bool>("b").unwrap_err();
 }
 
 #[test]

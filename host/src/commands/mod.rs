@@ -29,8 +29,11 @@ use crate::telemetry;
 /// Runs a command to its end.
 pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     let Cli { global, command } = cli;
-    if let Command::Completions { shell } = command {
-        return Ok(completions::print(shell));
+    match command {
+        Command::Completions { shell } => return Ok(completions::print(shell)),
+        // Before there is any thread, or anything read that a component could be after.
+        Command::CompileComponent => return compile_component(),
+        _ => {}
     }
     let flags = match &command {
         Command::Dev(common) => {
@@ -70,9 +73,15 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Conformance(arguments) => conformance::run(arguments, context).await,
         Command::Db(command) => db::run(&command, context).await,
-        // Both need neither runtime nor context, and were done before.
-        Command::Config(_) | Command::Completions { .. } => Ok(Exit::Good),
+        // These need neither runtime nor context, and were done before.
+        Command::Config(_) | Command::Completions { .. } | Command::CompileComponent => Ok(Exit::Good),
     }
+}
+
+/// The process that a host starts for each component that it compiles.
+fn compile_component() -> Result<Exit, CliError> {
+    stepwright_executor::compiler::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
+    Ok(Exit::Good)
 }
 
 fn runtime(config: &Config) -> Result<tokio::runtime::Runtime, CliError> {

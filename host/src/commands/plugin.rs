@@ -11,7 +11,9 @@ use std::sync::Arc;
 use clap::Subcommand;
 use semver::Version;
 use serde::Serialize;
-use stepwright_executor::{EngineOptions, Inspection, Sandbox, inspect as look_at};
+use stepwright_executor::{
+    CompiledFolder, EngineOptions, Inspection, Sandbox, inspect as look_at, inspect_and_keep,
+};
 use stepwright_registry::{Description, PluginName};
 use stepwright_workflow::Digest;
 
@@ -101,6 +103,8 @@ struct Component {
 struct Inspector {
     sandbox: Arc<Sandbox>,
     component_bytes_max: u64,
+    /// Where the code of what is going to be registered is kept.
+    kept: Option<Arc<CompiledFolder>>,
 }
 
 impl Inspector {
@@ -108,7 +112,13 @@ impl Inspector {
         // One component at a time, so one place in the pool.
         let options = EngineOptions { slots: 1, ..context.config.engine.clone() };
         let component_bytes_max = options.component_bytes_max as u64;
-        Ok(Self { sandbox: Sandbox::start(options)?, component_bytes_max })
+        Ok(Self { sandbox: Sandbox::start(options)?, component_bytes_max, kept: None })
+    }
+
+    /// One whose components are going to be registered: workers that share the data directory find their code ready.
+    fn keeping(context: &Context) -> Result<Self, CliError> {
+        context.make_data_dir()?;
+        Ok(Self { kept: Some(Arc::new(context.compiled()?)), ..Self::start(context)? })
     }
 
     async fn look(&self, path: &Path) -> Result<Component, CliError> {
@@ -121,7 +131,11 @@ impl Inspector {
         for path in paths {
             let file = input::name(path.as_ref());
             let bytes = input::bytes(path.as_ref(), self.component_bytes_max)?;
-            match look_at(&self.sandbox, bytes.clone()).await {
+            let inspected = match &self.kept {
+                Some(kept) => inspect_and_keep(&self.sandbox, bytes.clone(), kept).await,
+                None => look_at(&self.sandbox, bytes.clone()).await,
+            };
+            match inspected {
                 Ok(inspection) => components.push(Component { file, bytes, inspection }),
                 Err(refusal) => problems.push(FileProblem { file, problem: chain(&refusal) }),
             }

@@ -200,6 +200,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("worker.credit_bytes", Kind::Size, "64MiB", "Payload bytes held."),
     setting("worker.drain", Kind::Duration, "20s", "How long steps may go on after SIGTERM."),
     setting(
+        "worker.components_bytes_max",
+        Kind::Size,
+        "1GiB",
+        "Fetched components kept on disk; the least recently loaded goes first.",
+    ),
+    setting(
         "worker.orchestrators",
         Kind::Text,
         "",
@@ -263,6 +269,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Bytes that a step's calls to the host may hand over together.",
     ),
     setting("sandbox.component_bytes_max", Kind::Size, "32MiB", "The largest component that is compiled."),
+    setting(
+        "sandbox.compile_time",
+        Kind::Duration,
+        "60s",
+        "CPU time of compiling one component, in whole seconds; four times as much by the clock.",
+    ),
+    setting("sandbox.compile_memory", Kind::Size, "2GiB", "Address space of compiling one component."),
     setting(
         "sandbox.compiled_bytes_max",
         Kind::Size,

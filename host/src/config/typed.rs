@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stepwright_executor::EngineOptions;
+use stepwright_executor::{Compiler, CompilerProcess, EngineOptions};
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
 use stepwright_orchestrator::pruner::PrunerOptions;
@@ -76,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
     pub(crate) compiled_bytes_max: u64,
+    /// Fetched components on disk.
+    pub(crate) components_bytes_max: u64,
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
     orchestrator: OrchestratorOptions,
@@ -118,6 +120,7 @@ impl Config {
             gate,
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
+            components_bytes_max: read.number("worker.components_bytes_max"),
             orchestrator: read.orchestrator(),
             pruner: read.pruner(),
             worker: read.worker(),
@@ -135,6 +138,11 @@ impl Config {
     /// Where compiled components are kept.
     pub(crate) fn compiled_dir(&self) -> PathBuf {
         self.data_dir.join("compiled")
+    }
+
+    /// Where a worker keeps the components that it has fetched.
+    pub(crate) fn component_cache_dir(&self) -> PathBuf {
+        self.data_dir.join("cache/components")
     }
 
     /// The orchestrator's socket.
@@ -293,6 +301,13 @@ impl Reader<'_> {
             log_lines_max: self.count("sandbox.log_lines_max"),
             host_call_bytes_max: self.number("sandbox.host_call_bytes_max"),
             component_bytes_max: self.count("sandbox.component_bytes_max"),
+            compiler: Compiler::Process(CompilerProcess {
+                // The very program that runs, also after another was put in its place.
+                program: PathBuf::from("/proc/self/exe"),
+                arguments: vec!["compile-component".into()],
+                cpu_max: Duration::from_millis(self.number("sandbox.compile_time")),
+                memory_bytes_max: self.number("sandbox.compile_memory"),
+            }),
             ..EngineOptions::default()
         }
     }

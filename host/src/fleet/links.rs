@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use stepwright_executor::Executor;
 use stepwright_transport::zmq::Routes;
-use stepwright_worker::{Heard, News, Pool, WorkerEnd, WorkerError};
+use stepwright_worker::{Fetches, Heard, News, Pool, WorkerEnd, WorkerError};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,8 @@ pub(crate) struct Links<'a> {
     context: &'a Context,
     pool: Pool,
     executor: Arc<dyn Executor>,
+    /// Components that the executor lacks, for whichever link is free.
+    fetches: Fetches,
     places: Places,
     open: BTreeMap<u64, Open>,
     roster: Arc<watch::Sender<Roster>>,
@@ -65,9 +67,11 @@ impl<'a> Links<'a> {
             salt,
         };
         let (places, changes) = Places::new(outlook, &context.config.worker_orchestrators);
+        let (executor, fetches) = compose::fetching_executor(context, options.slots)?;
         let mut links = Self {
             context,
-            executor: compose::executor(context, options.slots)?,
+            executor,
+            fetches,
             pool,
             places,
             open: BTreeMap::new(),
@@ -163,7 +167,8 @@ impl<'a> Links<'a> {
         let routes = Routes::new(vec![open.path.clone()]);
         let drain = self.drain.child_token();
         let worker = compose::link(self.context, &routes, &self.executor)?;
-        let worker = worker.sharing(self.pool.link()).telling(news(&self.roster, number));
+        let worker = worker.sharing(self.pool.link()).fetching(self.fetches.clone());
+        let worker = worker.telling(news(&self.roster, number));
         open.link = Some(Link { routes, drain: drain.clone() });
         let abort = self.abort.clone();
         self.running.spawn(async move { (number, worker.run(drain, abort).await) });

@@ -4,7 +4,11 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Expr, FnArg, Ident, ItemFn, Lit, LitStr, Meta, Result, ReturnType, Token, Type};
+use syn::punctuated::Punctuated;
+use syn::{
+    Attribute, Error, Expr, FnArg, Ident, ItemFn, Lit, LitStr, Meta, Result, ReturnType, Token, Type,
+    parenthesized,
+};
 
 use crate::names::check_handler_name;
 
@@ -15,14 +19,37 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> Result<TokenStr
     let shape = Shape::of(&function)?;
     let name = options.name(&function.sig.ident)?;
     let summary = summary(&function.attrs);
-    Ok(render(&function, &shape, &name, &summary, options.config.as_ref()))
+    Ok(render(&function, &shape, (&name, &summary), &options))
 }
 
-/// What stands in the brackets: `#[handler(name = "..", config = Type)]`.
+/// What stands in the brackets: `#[handler(name = "..", config = Type, parents(step: Type))]`.
 #[derive(Default)]
 struct Options {
     name: Option<LitStr>,
     config: Option<Type>,
+    parents: Vec<Parent>,
+}
+
+/// A parent that the handler reads, and as what.
+struct Parent {
+    step: Ident,
+    ty: Type,
+}
+
+impl Parse for Parent {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let step = input.parse()?;
+        input.parse::<Token![:]>()?;
+        Ok(Self { step, ty: input.parse()? })
+    }
+}
+
+impl Parent {
+    /// Whether the type is written as an `Option`.
+    fn is_optional(&self) -> bool {
+        let Type::Path(path) = &self.ty else { return false };
+        path.path.segments.last().is_some_and(|last| last.ident == "Option")
+    }
 }
 
 impl Parse for Options {
@@ -30,14 +57,14 @@ impl Parse for Options {
         let mut options = Self::default();
         while !input.is_empty() {
             let key: Ident = input.parse()?;
-            input.parse::<Token![=]>()?;
             match key.to_string().as_str() {
-                "name" => options.name = Some(input.parse()?),
-                "config" => options.config = Some(input.parse()?),
+                "name" => options.name = Some(value(input)?),
+                "config" => options.config = Some(value(input)?),
+                "parents" => options.parents = parents(input)?,
                 other => {
                     return Err(Error::new(
                         key.span(),
-                        format!("unknown option `{other}`: `name` or `config`"),
+                        format!("unknown option `{other}`: `name`, `config` or `parents`"),
                     ));
                 }
             }
@@ -47,6 +74,24 @@ impl Parse for Options {
         }
         Ok(options)
     }
+}
+
+fn value<T: Parse>(input: ParseStream<'_>) -> Result<T> {
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+fn parents(input: ParseStream<'_>) -> Result<Vec<Parent>> {
+    let content;
+    parenthesized!(content in input);
+    let parents: Vec<Parent> =
+        Punctuated::<Parent, Token![,]>::parse_terminated(&content)?.into_iter().collect();
+    for (position, parent) in parents.iter().enumerate() {
+        if parents[..position].iter().any(|earlier| earlier.step == parent.step) {
+            return Err(Error::new(parent.step.span(), format!("`{}` stands here twice", parent.step)));
+        }
+    }
+    Ok(parents)
 }
 
 impl Options {
@@ -99,7 +144,7 @@ fn argument_type(argument: &FnArg) -> Result<Type> {
     }
 }
 
-fn render(function: &ItemFn, shape: &Shape, name: &str, summary: &str, config: Option<&Type>) -> TokenStream {
+fn render(function: &ItemFn, shape: &Shape, (name, summary): (&str, &str), options: &Options) -> TokenStream {
     let (ident, vis, returns) = (&function.sig.ident, &function.vis, &shape.returns);
     let read_input = shape
         .input
@@ -115,7 +160,11 @@ fn render(function: &ItemFn, shape: &Shape, name: &str, summary: &str, config: O
         Some(ty) => quote!(<#ty as ::stepwright_sdk::__private::StepInput>::schema()),
         None => quote!(::core::option::Option::None),
     };
-    let config_schema = match config {
+    let parents = options.parents.iter().map(|parent| {
+        let (step, ty, optional) = (parent.step.to_string(), &parent.ty, parent.is_optional());
+        quote!(::stepwright_sdk::__private::parent::<#ty>(#step, #optional))
+    });
+    let config_schema = match &options.config {
         Some(ty) => quote!(::stepwright_sdk::__private::config_schema::<#ty>()),
         None => quote!(::core::option::Option::None),
     };
@@ -144,6 +193,7 @@ fn render(function: &ItemFn, shape: &Shape, name: &str, summary: &str, config: O
                     input: #input_schema,
                     config: #config_schema,
                     output: ::stepwright_sdk::__private::output_schema::<#returns>(),
+                    parents: ::std::vec![#(#parents),*],
                 }
             }
         }
@@ -211,6 +261,21 @@ mod tests {
             ),
             "unknown option `nme`",
         );
+    }
+
+    #[test]
+    fn parents_are_named_with_their_types() {
+        let item = quote!(
+            fn f() -> R {}
+        );
+        check(
+            quote!(config = C, parents(first: A, second: Option<b::B>,)),
+            item.clone(),
+            r#"parent :: < Option < b :: B > > ("second" , true)"#,
+        );
+        check(quote!(parents(first: A)), item.clone(), r#"parent :: < A > ("first" , false)"#);
+        check(quote!(parents(first: A, first: B)), item.clone(), "`first` stands here twice");
+        check(quote!(parents = A), item, "expected parentheses");
     }
 
     #[test]

@@ -135,7 +135,7 @@ pub struct Authorized {
 }
 
 /// Holds the amount on the card.
-#[handler(config = Gateway)]
+#[handler(config = Gateway, parents(validate_card: ValidCard))]
 pub fn authorize_payment(payment: CardPayment, ctx: &Context) -> StepResult<Authorized> {
     let gateway: Gateway = ctx.config()?;
     let card: ValidCard = ctx.parent("validate_card")?;
@@ -157,7 +157,7 @@ pub struct Captured {
 }
 
 /// Takes what was held.
-#[handler]
+#[handler(parents(authorize_payment: Authorized))]
 pub fn capture_payment(ctx: &Context) -> StepResult<Captured> {
     let Authorized { authorization_id, amount_cents } = ctx.parent("authorize_payment")?;
     let capture_id = format!("CAP-{:012x}", fingerprint(&authorization_id) >> 16);
@@ -180,7 +180,7 @@ pub struct Receipt {
 }
 
 /// Writes the customer's receipt.
-#[handler(config = Letterhead)]
+#[handler(config = Letterhead, parents(capture_payment: Captured, validate_card: ValidCard))]
 pub fn send_receipt(payment: CardPayment, ctx: &Context) -> StepResult<Receipt> {
     let Letterhead { from } = ctx.config()?;
     let captured: Captured = ctx.parent("capture_payment")?;

@@ -42,7 +42,7 @@ pub struct Paid {
 }
 
 /// Charges a valid order's total to the card.
-#[handler(config = Gateway)]
+#[handler(config = Gateway, parents(validate_order: Validated))]
 pub fn process_payment(order: Order, ctx: &Context) -> StepResult<Paid> {
     let valid: Validated = ctx.parent("validate_order")?;
     let gateway: Gateway = ctx.config()?;

@@ -36,7 +36,7 @@ pub struct Line {
 }
 
 /// Sets the items of a valid order aside, all or none.
-#[handler(config = Warehouse)]
+#[handler(config = Warehouse, parents(validate_order: Validated))]
 pub fn reserve_inventory(order: Order, ctx: &Context) -> StepResult<Reserved> {
     let _valid: Validated = ctx.parent("validate_order")?;
     let warehouse: Warehouse = ctx.config()?;

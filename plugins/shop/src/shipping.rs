@@ -17,7 +17,7 @@ pub struct Shipped {
 }
 
 /// Hands a reserved and paid order to the carrier.
-#[handler]
+#[handler(parents(reserve_inventory: Reserved, process_payment: Paid))]
 pub fn ship_order(order: Order, ctx: &Context) -> StepResult<Shipped> {
     let reserved: Reserved = ctx.parent("reserve_inventory")?;
     let paid: Paid = ctx.parent("process_payment")?;

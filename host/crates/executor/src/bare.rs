@@ -7,6 +7,8 @@ use stepwright_workflow::StepLimits;
 
 use crate::bindings::StepContext;
 use crate::call::Control;
+use crate::compiled;
+use crate::compiler::Code;
 use crate::limits::Limits;
 use crate::sandbox::Sandbox;
 
@@ -16,10 +18,36 @@ pub struct Bare {
     plugin: crate::cache::Ready,
 }
 
+/// A component's code, as the sandbox's compiler has made it.
+pub struct BareCode(Code);
+
+impl BareCode {
+    /// Compiles a component, with the compiler that the sandbox has.
+    pub fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Self, String> {
+        crate::cache::compile(sandbox, bytes).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Its size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.0.bytes().len()
+    }
+
+    /// Loads the code and forgets it.
+    pub fn load(&self, sandbox: &Sandbox) -> Result<(), String> {
+        compiled::load(&sandbox.engine, &self.0).map(drop).map_err(|error| format!("{error:#}"))
+    }
+}
+
 impl Bare {
     /// Compiles and links a component.
     pub fn new(sandbox: Arc<Sandbox>, bytes: &[u8]) -> Result<Self, String> {
-        let component = crate::cache::compile(&sandbox, bytes).map_err(|error| error.to_string())?;
+        let code = BareCode::compile(&sandbox, bytes)?;
+        Self::of(sandbox, &code)
+    }
+
+    /// Loads and links a component.
+    pub fn of(sandbox: Arc<Sandbox>, code: &BareCode) -> Result<Self, String> {
+        let component = compiled::load(&sandbox.engine, &code.0).map_err(|error| format!("{error:#}"))?;
         let plugin = sandbox.link(&component).map_err(|error| format!("{error:#}"))?;
         Ok(Self { sandbox, plugin })
     }

@@ -56,7 +56,7 @@ mod settings {
 
 pub(crate) use generated::PluginPre;
 pub(crate) use generated::stepwright::step::types::{
-    Description, HandlerDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
+    Description, HandlerDescription, ParentDescription, ParentOutput, StepContext, StepError, Tag, Wishes,
 };
 pub(crate) use generated::stepwright::step::{host, log, types};
 pub(crate) use settings::wasi::config::store;

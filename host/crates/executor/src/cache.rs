@@ -1,21 +1,27 @@
 //! Plugins ready to run, by digest: compiled once, linked once, kept while they are used.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use stepwright_registry::{FolderError, PluginFolder};
+use stepwright_registry::FolderError;
 use stepwright_workflow::Digest;
-use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
+use crate::admission::{NotAdmitted, admit};
 use crate::bindings::PluginPre;
-use crate::compiled::{CompiledFolder, Found};
+use crate::compiled::{self, CompiledFolder, Found};
+use crate::compiler::{Code, CompileError};
+use crate::components::{Components, Trust};
 use crate::sandbox::Sandbox;
 use crate::state::StepState;
+use crate::supply::Fetched;
 
 /// A plugin that can be instantiated at once.
 pub(crate) type Ready = PluginPre<StepState>;
+
+/// Names and digests remembered as trusted: far more than a worker ever meets.
+const TRUSTED_MAX: usize = 4_096;
 
 /// Why a plugin cannot be run here.
 #[derive(Debug, thiserror::Error)]
@@ -23,20 +29,31 @@ pub(crate) enum LoadError {
     /// It is not in the folder, or not as it should be.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// It is larger than what is compiled.
-    #[error("the component has {bytes} bytes, the limit is {max}")]
-    TooLarge { bytes: usize, max: usize },
-    /// Its components lie in each other deeper than is looked at.
-    #[error("the component's parts are nested more than {max} deep")]
-    Nested { max: usize },
-    /// wasmtime does not take it.
-    #[error("the component does not compile: {0}")]
-    Compile(String),
+    /// Nobody has sent it.
+    #[error("failed to fetch the component {digest}: {reason}")]
+    NotFetched { digest: Digest, reason: String },
+    /// What was sent is something else.
+    #[error(
+        "what was fetched as the component {digest} has the digest {found}; the registry's copy is damaged: register the component again"
+    )]
+    Mistaken { digest: Digest, found: Digest },
+    /// Nobody who is trusted vouches for it.
+    #[error("the component is not trusted: {0}")]
+    Untrusted(String),
+    /// It is not even looked at.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// It does not compile, or not within its limits.
+    #[error(transparent)]
+    Compile(CompileError),
+    /// The code that was made does not load.
+    #[error("the component's code does not load: {0}")]
+    Code(String),
     /// It wants other imports, or has other exports.
     #[error("the component does not fit this host's interface: {0}")]
     Link(String),
     /// The loading itself broke off.
-    #[error("loading the component broke off: {0}")]
+    #[error("{0}")]
     BrokeOff(String),
 }
 
@@ -51,6 +68,8 @@ pub struct CacheCounts {
     pub compiled: u64,
     /// Entries of the compiled folder that did not prove themselves.
     pub rejected: u64,
+    /// Components that came from elsewhere.
+    pub fetched: u64,
 }
 
 #[derive(Debug, Default)]
@@ -59,13 +78,29 @@ struct Counters {
     loaded: AtomicU64,
     compiled: AtomicU64,
     rejected: AtomicU64,
+    fetched: AtomicU64,
+}
+
+impl Counters {
+    fn note(&self, origin: Origin) {
+        match origin {
+            Origin::Kept => count(&self.loaded),
+            Origin::Made { rejected } => {
+                count(&self.compiled);
+                self.rejected.fetch_add(u64::from(rejected), Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 /// The plugins of one executor.
 pub(crate) struct Plugins {
     sandbox: Arc<Sandbox>,
-    folder: PluginFolder,
+    components: Components,
     compiled: CompiledFolder,
+    trust: Trust,
+    /// Plugins, by name and digest, that have passed.
+    trusted: Mutex<HashSet<(String, Digest)>>,
     shelf: Mutex<Shelf>,
     counters: Counters,
 }
@@ -92,18 +127,25 @@ struct Entry {
 }
 
 impl Plugins {
-    pub(crate) fn new(sandbox: Arc<Sandbox>, folder: PluginFolder, compiled: CompiledFolder) -> Self {
-        Self { sandbox, folder, compiled, shelf: Mutex::default(), counters: Counters::default() }
+    pub(crate) fn new(
+        sandbox: Arc<Sandbox>,
+        components: Components,
+        compiled: CompiledFolder,
+        trust: Trust,
+    ) -> Self {
+        let (trusted, shelf, counters) = (Mutex::default(), Mutex::default(), Counters::default());
+        Self { sandbox, components, compiled, trust, trusted, shelf, counters }
     }
 
     pub(crate) fn counts(&self) -> CacheCounts {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let Counters { ready, loaded, compiled, rejected } = &self.counters;
+        let Counters { ready, loaded, compiled, rejected, fetched } = &self.counters;
         CacheCounts {
             ready: read(ready),
             loaded: read(loaded),
             compiled: read(compiled),
             rejected: read(rejected),
+            fetched: read(fetched),
         }
     }
 
@@ -118,46 +160,95 @@ impl Plugins {
         if let Some(ready) = entry.ready.get() {
             return Ok(ready.clone());
         }
-        let (plugins, its_entry) = (Arc::clone(self), Arc::clone(&entry));
-        // Reading, hashing and compiling take milliseconds to seconds, so they stay off the threads that run steps.
-        let loading = tokio::task::spawn_blocking(move || plugins.load(&digest, &its_entry));
-        let loaded = loading.await.unwrap_or_else(|error| Err(LoadError::BrokeOff(error.to_string())));
+        let loaded = match self.load_aside(digest, &entry, None).await {
+            // One that was damaged here is fetched again.
+            Err(LoadError::Folder(FolderError::Missing(_) | FolderError::Corrupt { .. }))
+                if matches!(self.components, Components::Cache(..)) =>
+            {
+                match self.fetch(digest).await {
+                    Ok(fetched) => self.load_aside(digest, &entry, Some(fetched.bytes)).await,
+                    Err(error) => Err(error),
+                }
+            }
+            loaded => loaded,
+        };
         if loaded.is_err() {
             self.forget(&digest, &entry);
         }
         loaded
     }
 
-    fn load(&self, digest: &Digest, entry: &Entry) -> Result<Ready, LoadError> {
+    /// Whether the component may run as the plugin of this name. Asked once for each, unless the answer is no.
+    pub(crate) async fn trust(self: &Arc<Self>, name: &str, digest: Digest) -> Result<(), LoadError> {
+        let Trust::Check(check) = &self.trust else { return Ok(()) };
+        let plugin = (name.to_owned(), digest);
+        if self.trusted().contains(&plugin) {
+            return Ok(());
+        }
+        let mut checked = check(name, &digest, &self.components.signatures(&digest));
+        if checked.is_err() && matches!(self.components, Components::Cache(..)) {
+            // Somebody may have signed it since it was fetched.
+            checked = check(name, &digest, &self.fetch(digest).await?.signatures);
+        }
+        checked.map_err(LoadError::Untrusted)?;
+        let mut trusted = self.trusted();
+        if trusted.len() >= TRUSTED_MAX {
+            trusted.clear();
+        }
+        trusted.insert(plugin);
+        Ok(())
+    }
+
+    fn trusted(&self) -> MutexGuard<'_, HashSet<(String, Digest)>> {
+        self.trusted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fetches a component, proves that it is the one, and keeps it.
+    async fn fetch(self: &Arc<Self>, digest: Digest) -> Result<Fetched, LoadError> {
+        let Components::Cache(_, supply) = &self.components else {
+            return Err(FolderError::Missing(digest).into());
+        };
+        let fetched = supply.fetch(digest).await;
+        let fetched = fetched.map_err(|reason| LoadError::NotFetched { digest, reason })?;
+        let plugins = Arc::clone(self);
+        aside(move || plugins.receive(&digest, fetched)).await
+    }
+
+    fn receive(&self, digest: &Digest, fetched: Fetched) -> Result<Fetched, LoadError> {
+        let (digest, found) = (*digest, Digest::of(&fetched.bytes));
+        if found != digest {
+            return Err(LoadError::Mistaken { digest, found });
+        }
+        if let Components::Cache(cache, _) = &self.components
+            && let Err(error) = cache.keep(&digest, &fetched)
+        {
+            tracing::warn!(%digest, %error, "a fetched component could not be kept");
+        }
+        count(&self.counters.fetched);
+        Ok(fetched)
+    }
+
+    async fn load_aside(
+        self: &Arc<Self>,
+        digest: Digest,
+        entry: &Arc<Entry>,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Ready, LoadError> {
+        let (plugins, entry) = (Arc::clone(self), Arc::clone(entry));
+        aside(move || plugins.load(&digest, &entry, bytes)).await
+    }
+
+    fn load(&self, digest: &Digest, entry: &Entry, bytes: Option<Vec<u8>>) -> Result<Ready, LoadError> {
         let _only = entry.loading.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ready) = entry.ready.get() {
             return Ok(ready.clone());
         }
-        let component = self.component(digest)?;
+        // Also with compiled code at hand: a plugin that was removed or damaged is not run.
+        let bytes = bytes.map_or_else(|| self.components.get(digest), Ok)?;
+        let (component, origin) = component(&self.sandbox, Some(&self.compiled), (digest, &bytes))?;
+        self.counters.note(origin);
         let ready = self.sandbox.link(&component).map_err(|error| LoadError::Link(format!("{error:#}")))?;
         Ok(entry.ready.get_or_init(|| ready).clone())
-    }
-
-    fn component(&self, digest: &Digest) -> Result<Component, LoadError> {
-        // Also with compiled code at hand: a plugin that was removed or damaged is not run.
-        let bytes = self.folder.get(digest)?;
-        match self.compiled.load(&self.sandbox.engine, digest) {
-            Found::Loaded(component) => {
-                count(&self.counters.loaded);
-                return Ok(component);
-            }
-            Found::Nothing => {}
-            Found::Rejected(reason) => {
-                count(&self.counters.rejected);
-                tracing::warn!(%digest, reason, "compiled code was rejected; compiling again");
-            }
-        }
-        let component = compile(&self.sandbox, &bytes)?;
-        count(&self.counters.compiled);
-        if let Err(error) = self.compiled.keep(&self.sandbox.engine, digest, &component) {
-            tracing::warn!(%digest, %error, "compiled code could not be kept");
-        }
-        Ok(component)
     }
 
     fn entry(&self, digest: Digest) -> Arc<Entry> {
@@ -186,35 +277,58 @@ impl Plugins {
     }
 }
 
-/// The deepest that components may lie in each other. Toolchains nest two or three deep, compositions of components some more;
-/// what wasmtime does with them takes time that grows with the depth's square.
-const NESTED_MAX: usize = 64;
-
-/// Whether a component is small and flat enough to be looked at. Takes one pass over the names of its sections.
-pub(crate) fn admit(sandbox: &Sandbox, bytes: &[u8]) -> Result<(), LoadError> {
-    let max = sandbox.options.component_bytes_max;
-    if bytes.len() > max {
-        return Err(LoadError::TooLarge { bytes: bytes.len(), max });
-    }
-    let mut depth = 0_usize;
-    // What cannot be read any further is wasmtime's to refuse, with its own words.
-    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        match payload {
-            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > NESTED_MAX {
-            return Err(LoadError::Nested { max: NESTED_MAX });
-        }
-    }
-    Ok(())
+/// Where a component's code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was kept.
+    Kept,
+    /// It was made now.
+    Made {
+        /// Because what was kept did not prove itself.
+        rejected: bool,
+    },
 }
 
-/// Compiles a component. Takes seconds for a large one; nobody can interrupt it.
-pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Component, LoadError> {
-    admit(sandbox, bytes)?;
-    Component::from_binary(&sandbox.engine, bytes).map_err(|error| LoadError::Compile(format!("{error:#}")))
+/// A component with its code: what was kept for it, or else made now and kept.
+pub(crate) fn component(
+    sandbox: &Sandbox,
+    kept: Option<&CompiledFolder>,
+    (digest, bytes): (&Digest, &[u8]),
+) -> Result<(Component, Origin), LoadError> {
+    let rejected = match kept.map_or(Found::Nothing, |kept| kept.load(&sandbox.engine, digest)) {
+        Found::Loaded(component) => return Ok((component, Origin::Kept)),
+        Found::Nothing => false,
+        Found::Rejected(reason) => {
+            tracing::warn!(%digest, reason, "compiled code was rejected; compiling again");
+            true
+        }
+    };
+    let code = compile(sandbox, bytes)?;
+    if let Some(Err(error)) = kept.map(|kept| kept.keep(&sandbox.engine, digest, &code)) {
+        tracing::warn!(%digest, %error, "compiled code could not be kept");
+    }
+    let component = compiled::load(&sandbox.engine, &code);
+    let component = component.map_err(|error| LoadError::Code(format!("{error:#}")))?;
+    Ok((component, Origin::Made { rejected }))
+}
+
+/// Compiles a component. Takes seconds for a large one.
+pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Code, LoadError> {
+    admit(&sandbox.options, bytes)?;
+    let compiled = sandbox.options.compiler.compile(&sandbox.engine, &sandbox.options, bytes);
+    compiled.map_err(|error| match error {
+        CompileError::BrokeOff(_) => LoadError::BrokeOff(error.to_string()),
+        error => LoadError::Compile(error),
+    })
+}
+
+/// Reading, hashing and compiling take milliseconds to seconds, so they stay off the threads that run steps.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(LoadError::BrokeOff(format!("loading the component broke off: {error}"))))
 }
 
 fn count(counter: &AtomicU64) {

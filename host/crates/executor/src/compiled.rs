@@ -15,6 +15,8 @@ use stepwright_workflow::Digest;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::compiler::Code;
+
 /// The host's key; 32 random bytes.
 const KEY_FILE: &str = "host.key";
 const KEY_BYTES: usize = 32;
@@ -72,12 +74,12 @@ impl CompiledFolder {
     }
 
     /// Keeps the code of a plugin for the next start.
-    pub(crate) fn keep(&self, engine: &Engine, digest: &Digest, component: &Component) -> io::Result<()> {
-        let code = component.serialize().map_err(|error| io::Error::other(format!("{error:#}")))?;
+    pub(crate) fn keep(&self, engine: &Engine, digest: &Digest, code: &Code) -> io::Result<()> {
+        let code = code.bytes();
         let name = entry_name(engine, digest);
         let mut entry = Vec::with_capacity(PROOF_BYTES + code.len());
-        entry.extend_from_slice(&self.proof(&name, &code).finalize().into_bytes());
-        entry.extend_from_slice(&code);
+        entry.extend_from_slice(&self.proof(&name, code).finalize().into_bytes());
+        entry.extend_from_slice(code);
         self.folder.write(&name, &entry)?;
         self.evict(&name)
     }
@@ -113,7 +115,12 @@ impl CompiledFolder {
     }
 }
 
-/// Code whose hash was checked: the only thing that is ever loaded.
+/// Loads code that was made just now.
+pub(crate) fn load(engine: &Engine, code: &Code) -> wasmtime::Result<Component> {
+    deserialize(engine, &Proven(code.bytes()))
+}
+
+/// Code whose hash was checked, or that was made just now: the only thing that is ever loaded.
 struct Proven<'a>(&'a [u8]);
 
 #[expect(
@@ -121,17 +128,21 @@ struct Proven<'a>(&'a [u8]);
     reason = "wasmtime marks loading compiled code unsafe, because it runs whatever it is given"
 )]
 fn deserialize(engine: &Engine, code: &Proven<'_>) -> wasmtime::Result<Component> {
-    // SAFETY: a `Proven` comes from `Component::serialize` in `keep` alone: its keyed hash covers every byte, and only this
-    // host has the key. wasmtime itself checks that engine and code agree.
+    // SAFETY: a `Proven` is a `Code`, which only the compiler makes, or one that `keep` wrote: its keyed hash covers every byte,
+    // and only this host has the key. wasmtime itself checks that engine and code agree.
     unsafe { Component::deserialize(engine, code.0) }
 }
 
 /// The plugin's digest and the engine's identity: another wasmtime, another target or another setting is another entry.
 fn entry_name(engine: &Engine, digest: &Digest) -> String {
+    format!("{}-{}{SUFFIX}", digest.hex(), identity(engine).short())
+}
+
+/// Engines with the same identity run each other's code.
+pub(crate) fn identity(engine: &Engine) -> Digest {
     let mut identity = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut identity);
-    let identity = Digest::from_bytes(identity.0.finalize().into());
-    format!("{}-{}{SUFFIX}", digest.hex(), identity.short())
+    Digest::from_bytes(identity.0.finalize().into())
 }
 
 /// A hasher whose result is the same in every build, unlike the standard library's.

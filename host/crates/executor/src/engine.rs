@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use stepwright_workflow::Digest;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::compiled::identity;
+use crate::compiler::Compiler;
 
 /// What bounds every step, and how many run at once. A template may ask for other memory, CPU and output limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct EngineOptions {
     pub plugins_loaded_max: usize,
     /// How long `describe` may take when a plugin is inspected, CPU and wall clock alike.
     pub describe_max: Duration,
+    /// Who compiles components.
+    pub compiler: Compiler,
 }
 
 impl Default for EngineOptions {
@@ -88,6 +94,7 @@ impl Default for EngineOptions {
             component_bytes_max: 32 << 20,
             plugins_loaded_max: 64,
             describe_max: Duration::from_secs(2),
+            compiler: Compiler::default(),
         }
     }
 }
@@ -176,24 +183,42 @@ pub(crate) fn start(options: &EngineOptions) -> Result<Engine, StartError> {
     Err(StartError::Engine(reasons.join("; ")))
 }
 
+/// An engine that makes code for the one with this identity, if this build can: the same settings without a pool, which takes
+/// address space and does not change the code.
+pub(crate) fn compiling(memory_bytes_ceiling: u64, wanted: &Digest) -> wasmtime::Result<Option<Engine>> {
+    for pool in [Pool::Plain, Pool::Narrow] {
+        let engine = Engine::new(&code(memory_bytes_ceiling, pool))?;
+        if identity(&engine) == *wanted {
+            return Ok(Some(engine));
+        }
+    }
+    Ok(None)
+}
+
 fn config(options: &EngineOptions, pool: Pool) -> Config {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
+    let mut config = code(options.memory_bytes_ceiling, pool);
     config.max_wasm_stack(options.stack_bytes_max);
     // The host's own functions run on the guest's fiber, above the guest's frames.
     config.async_stack_size(options.stack_bytes_max + HOST_STACK_BYTES);
+    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(places(options, pool)));
+    config
+}
+
+/// What makes a difference to compiled code.
+fn code(memory_bytes_ceiling: u64, pool: Pool) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
     // No toolchain of ours makes 64-bit memories, and a limit for them would be one more thing to get right.
     config.wasm_memory64(false);
     // Results must not depend on the machine that a step runs on.
     config.relaxed_simd_deterministic(true);
-    config.wasm_backtrace_max_frames(std::num::NonZeroUsize::new(16));
     if pool == Pool::Narrow {
-        config.memory_reservation(options.memory_bytes_ceiling);
+        config.memory_reservation(memory_bytes_ceiling);
         config.memory_guard_size(64 << 10);
     } else {
         config.memory_reservation(MEMORY_RESERVATION_BYTES);
     }
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(places(options, pool)));
     config
 }
 
@@ -232,8 +257,11 @@ mod tests {
     fn each_pool_can_be_configured() {
         let options = EngineOptions { slots: 2, ..EngineOptions::default() };
         for pool in [Pool::Plain, Pool::Narrow] {
-            Engine::new(&config(&options, pool)).unwrap();
+            let engine = Engine::new(&config(&options, pool)).unwrap();
+            let made = compiling(options.memory_bytes_ceiling, &identity(&engine)).unwrap();
+            assert!(made.is_some(), "{pool:?}: a compiler without a pool makes the same code");
         }
+        assert!(compiling(options.memory_bytes_ceiling, &Digest::of(b"another build")).unwrap().is_none());
         start(&options).unwrap();
     }
 

@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use stepwright_registry::{Description, HandlerDescription, Problem, Wishes};
+use stepwright_registry::{Description, HandlerDescription, ParentDescription, Problem, Wishes};
 use stepwright_workflow::{Digest, Failure, StepLimits};
 use wasmtime::component::Component;
 
+use crate::admission::admit;
 use crate::bindings;
-use crate::cache::{admit, compile};
+use crate::cache::{self, LoadError};
 use crate::call::Control;
+use crate::compiled::CompiledFolder;
 use crate::limits::Limits;
 use crate::meter::{Ended, bounded};
 use crate::sandbox::Sandbox;
@@ -101,14 +103,33 @@ fn lines(problems: &[Problem]) -> String {
 
 /// Looks at a file's bytes.
 pub async fn inspect(sandbox: &Arc<Sandbox>, bytes: Vec<u8>) -> Result<Inspection, Refusal> {
+    look(sandbox, bytes, None).await
+}
+
+/// Looks at a file's bytes, and keeps the code that was made for it: whoever runs it with the same folder begins at once.
+pub async fn inspect_and_keep(
+    sandbox: &Arc<Sandbox>,
+    bytes: Vec<u8>,
+    kept: &Arc<CompiledFolder>,
+) -> Result<Inspection, Refusal> {
+    look(sandbox, bytes, Some(Arc::clone(kept))).await
+}
+
+async fn look(
+    sandbox: &Arc<Sandbox>,
+    bytes: Vec<u8>,
+    kept: Option<Arc<CompiledFolder>>,
+) -> Result<Inspection, Refusal> {
     kind(&bytes)?;
     // Before anything reads all of it.
-    admit(sandbox, &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
+    admit(sandbox.options(), &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let compiling = Arc::clone(sandbox);
-    let compiled = tokio::task::spawn_blocking(move || compile(&compiling, &bytes)).await;
+    let compiled =
+        tokio::task::spawn_blocking(move || cache::component(&compiling, kept.as_deref(), (&digest, &bytes)))
+            .await;
     let component = compiled.map_err(|error| Refusal::Host(error.to_string()))?;
-    let component = component.map_err(|error| Refusal::Invalid(error.to_string()))?;
+    let (component, _) = component.map_err(refusal)?;
     let (imports, exports) = names(sandbox, &component);
     let unknown: Vec<String> = imports.iter().filter(|name| !is_offered(name)).cloned().collect();
     if !unknown.is_empty() {
@@ -123,6 +144,14 @@ pub async fn inspect(sandbox: &Arc<Sandbox>, bytes: Vec<u8>) -> Result<Inspectio
         return Err(Refusal::Description(problems));
     }
     Ok(Inspection { digest, bytes: size, imports, exports, description })
+}
+
+fn refusal(error: LoadError) -> Refusal {
+    match error {
+        // The file may be as it should be.
+        LoadError::BrokeOff(_) => Refusal::Host(error.to_string()),
+        _ => Refusal::Invalid(error.to_string()),
+    }
 }
 
 /// The first eight bytes say what a file is (WebAssembly core specification 5.5.16; component model, binary format).
@@ -187,12 +216,18 @@ async fn describe(sandbox: &Sandbox, component: &Component) -> Result<Descriptio
 }
 
 fn plain(description: bindings::Description) -> Description {
+    let parent = |parent: bindings::ParentDescription| ParentDescription {
+        step: parent.step,
+        optional: parent.optional,
+        schema: parent.schema,
+    };
     let handler = |handler: bindings::HandlerDescription| HandlerDescription {
         name: handler.name,
         summary: handler.summary,
         input_schema: handler.input_schema,
         config_schema: handler.config_schema,
         output_schema: handler.output_schema,
+        parents: handler.parents.into_iter().map(parent).collect(),
     };
     let bindings::Wishes { hosts, directories, environment, secrets } = description.wishes;
     Description {

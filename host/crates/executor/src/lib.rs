@@ -3,11 +3,14 @@
 //! An attempt that fails is data ([`Outcome`]); `Err` means that the host itself is broken. This crate knows nothing of the
 //! store, the transport, or any other step.
 
+mod admission;
 pub mod bare;
 mod bindings;
 mod cache;
 pub mod call;
 mod compiled;
+pub mod compiler;
+mod components;
 pub mod egress;
 mod engine;
 mod entropy;
@@ -24,6 +27,7 @@ mod redact;
 mod sandbox;
 pub mod scripted;
 mod state;
+pub mod supply;
 mod ticker;
 mod verdict;
 pub mod wanted;
@@ -32,12 +36,15 @@ mod wasm;
 pub use cache::CacheCounts;
 pub use call::{Control, Executor, HostBroken, LogLine, ParentOutput, Receipt, StepCall, StepReport};
 pub use compiled::CompiledFolder;
+pub use compiler::{Compiler, CompilerProcess};
+pub use components::{ComponentCache, Components, Trust, TrustCheck};
 pub use egress::{Egress, EgressOptions};
 pub use engine::{EngineOptions, StartError};
 pub use grants::{GrantBook, GrantEntry, Grants};
-pub use inspect::{Inspection, Refusal, inspect};
+pub use inspect::{Inspection, Refusal, inspect, inspect_and_keep};
 pub use sandbox::Sandbox;
 pub use scripted::{Scripted, ScriptedExecutor};
 pub use stepwright_workflow::Outcome;
+pub use supply::{Fetched, Order, Signature, Supply};
 pub use wanted::Observations;
 pub use wasm::WasmExecutor;

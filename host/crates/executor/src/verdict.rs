@@ -12,6 +12,7 @@ use wasmtime_wasi_http::FieldMapError;
 use crate::bindings::StepError;
 use crate::cache::LoadError;
 use crate::call::HostBroken;
+use crate::compiler::CompileError;
 use crate::files::NoDirectory;
 use crate::journal::cut;
 use crate::limits::{Hit, Limits};
@@ -72,12 +73,14 @@ pub(crate) fn unavailable(error: &LoadError) -> Failure {
     use stepwright_registry::FolderError;
     // What does not compile or link today does not tomorrow either.
     let (code, retryable) = match error {
-        LoadError::Folder(FolderError::Missing(_)) => ("plugin_missing", true),
-        LoadError::Folder(FolderError::Corrupt { .. }) => ("plugin_corrupt", true),
-        LoadError::Folder(FolderError::Io { .. }) | LoadError::BrokeOff(_) => ("plugin_unreadable", true),
-        LoadError::TooLarge { .. } | LoadError::Nested { .. } | LoadError::Compile(_) => {
-            ("plugin_invalid", false)
+        LoadError::Folder(FolderError::Missing(_)) | LoadError::NotFetched { .. } => ("plugin_missing", true),
+        LoadError::Folder(FolderError::Corrupt { .. }) | LoadError::Mistaken { .. } => {
+            ("plugin_corrupt", true)
         }
+        LoadError::Untrusted(_) => ("plugin_untrusted", false),
+        LoadError::Folder(FolderError::Io { .. }) | LoadError::BrokeOff(_) => ("plugin_unreadable", true),
+        LoadError::Compile(CompileError::Limit { .. }) => ("plugin_compile_limit", false),
+        LoadError::NotAdmitted(_) | LoadError::Compile(_) | LoadError::Code(_) => ("plugin_invalid", false),
         LoadError::Link(_) => ("plugin_interface", false),
     };
     let message = cut(error.to_string(), MESSAGE_BYTES_MAX);

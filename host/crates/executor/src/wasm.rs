@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use stepwright_registry::PluginFolder;
 use stepwright_workflow::{Clock, Digest, Failure, Outcome, Timestamp};
 use wasmtime::Store;
 
@@ -19,6 +18,7 @@ use crate::bindings::{ParentOutput, StepContext, StepError, Tag};
 use crate::cache::{CacheCounts, LoadError, Plugins, Ready};
 use crate::call::{Control, Executor, HostBroken, Receipt, StepCall, StepReport};
 use crate::compiled::CompiledFolder;
+use crate::components::{Components, Trust};
 use crate::egress::Egress;
 use crate::files::Scratch;
 use crate::grants::GrantBook;
@@ -41,14 +41,24 @@ pub struct WasmExecutor {
 }
 
 impl WasmExecutor {
-    /// An executor that takes components from `folder` and keeps their compiled code in `compiled`.
+    /// An executor that takes components from where they are and keeps their compiled code in `compiled`.
     pub fn new(
         sandbox: Arc<Sandbox>,
-        folder: PluginFolder,
+        components: impl Into<Components>,
         compiled: CompiledFolder,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let plugins = Arc::new(Plugins::new(Arc::clone(&sandbox), folder, compiled));
+        Self::trusting(sandbox, (components.into(), Trust::Off), compiled, clock)
+    }
+
+    /// One that runs only what it may trust.
+    pub fn trusting(
+        sandbox: Arc<Sandbox>,
+        (components, trust): (Components, Trust),
+        compiled: CompiledFolder,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let plugins = Arc::new(Plugins::new(Arc::clone(&sandbox), components, compiled, trust));
         Self { sandbox, plugins, outside: Arc::default(), clock }
     }
 
@@ -101,10 +111,15 @@ impl WasmExecutor {
     }
 
     /// Waits for a slot's plugin, unless the attempt is told to stop first.
-    async fn load(&self, digest: Digest, control: &Control) -> Option<Result<Ready, LoadError>> {
+    async fn load(&self, call: &StepCall, control: &Control) -> Option<Result<Ready, LoadError>> {
+        let load = async {
+            let ready = self.plugins.get(call.digest).await?;
+            self.plugins.trust(&call.plugin, call.digest).await?;
+            Ok(ready)
+        };
         tokio::select! {
             biased;
-            loaded = self.plugins.get(digest) => Some(loaded),
+            loaded = load => Some(loaded),
             () = control.cancelled() => None,
         }
     }
@@ -187,7 +202,7 @@ impl Executor for WasmExecutor {
             () = control.cancelled() => return Ok(never_started(self.clock.now(), verdict::cancelled())),
         };
         // The step's clock starts once its plugin is there: a slow disk or a first compilation is not its fault.
-        match self.load(call.digest, &control).await {
+        match self.load(&call, &control).await {
             Some(Ok(plugin)) => self.attempt(plugin, call, control).await,
             Some(Err(error)) => Ok(never_started(self.clock.now(), verdict::unavailable(&error))),
             None => Ok(never_started(self.clock.now(), verdict::cancelled())),

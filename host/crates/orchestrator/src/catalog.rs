@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use semver::Version;
-use stepwright_registry::Description;
+use stepwright_registry::{Description, ParentDescription};
 use stepwright_store::{
     Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord, TemplateSource,
 };
 use stepwright_workflow::template::{
-    ContextProblems, ContextSchema, HandlerOffer, PluginOffer, PluginSource, ResolveProblems, Template,
-    TemplateProblems,
+    ContextProblems, ContextSchema, HandlerOffer, ParentOffer, PluginOffer, PluginSource, ResolveProblems,
+    Template, TemplateProblems,
 };
 use stepwright_workflow::{Payload, Plan, PlanId, Timestamp};
 
@@ -230,11 +230,16 @@ fn offer(record: &PluginRecord) -> Result<PluginOffer, StoreError> {
         |text: Option<String>| text.map(Payload::parse).transpose().map_err(|error| wrong("schema", &error));
     let mut handlers = Vec::with_capacity(description.handlers.len());
     for handler in description.handlers {
+        let parent = |parent: ParentDescription| {
+            Ok(ParentOffer { step: parent.step, optional: parent.optional, schema: schema(parent.schema)? })
+        };
+        let parents: Result<_, StoreError> = handler.parents.into_iter().map(parent).collect();
         handlers.push(HandlerOffer {
             name: handler.name,
             config_schema: schema(handler.config_schema)?,
             input_schema: schema(handler.input_schema)?,
             output_schema: schema(handler.output_schema)?,
+            parents: parents?,
         });
     }
     Ok(PluginOffer { name: record.name.clone(), version, digest: record.digest, handlers })

@@ -25,6 +25,7 @@ mod pump;
 mod round;
 mod session;
 mod stats;
+pub mod supply;
 
 pub use handle::{HandleError, OrchestratorHandle};
 pub use options::{Listing, OrchestratorOptions, Random};

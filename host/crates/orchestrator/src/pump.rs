@@ -23,6 +23,7 @@ use crate::plans::Plans;
 use crate::round::{RoundInput, RoundOutput, Runner};
 use crate::session::Sessions;
 use crate::stats::Totals;
+use crate::supply::{Desk, Shelf};
 
 mod after;
 mod intake;
@@ -64,6 +65,8 @@ pub struct Orchestrator {
     offers: Vec<(WorkerId, u64)>,
     /// Connections that said hello and wait for their round.
     greeting: Vec<ConnectionId>,
+    /// Components for workers.
+    desk: Desk,
     waiters: HashMap<TaskId, Vec<oneshot::Sender<TaskState>>>,
     next_ready_at: Option<Timestamp>,
     /// A tick came while a round was under way: its look at the database comes before the next one.
@@ -122,6 +125,7 @@ impl Orchestrator {
             peers: peers::Peers::default(),
             offers: Vec::new(),
             greeting: Vec::new(),
+            desk: Desk::closed(),
             waiters: HashMap::new(),
             next_ready_at: None,
             look_owed: false,
@@ -135,6 +139,13 @@ impl Orchestrator {
             not_before: None,
         };
         (orchestrator, handle)
+    }
+
+    /// Gives workers the components that are registered, from this shelf.
+    #[must_use]
+    pub fn supplying(mut self, shelf: Shelf) -> Self {
+        self.desk = Desk::open(shelf, Arc::clone(&self.store), self.options.message_bytes_max);
+        self
     }
 
     /// Runs until `stop`. The round under way is finished, workers keep what they hold, and the port is closed.
@@ -163,6 +174,7 @@ impl Orchestrator {
                     None => break Err(OrchestratorError::PortClosed),
                 },
                 Some(command) = self.commands.recv(), if space => self.take_command(command),
+                Some((connection, part)) = self.desk.ready() => self.hand_over(connection, part),
                 _ = tick.tick() => self.reap().await,
                 () = sleep_until(wake_at), if round.is_none() => self.timer_fired(),
             }

@@ -39,6 +39,22 @@ pub struct HandlerDescription {
     /// JSON Schema of the output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<String>,
+    /// The direct parents whose outputs it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<ParentDescription>,
+}
+
+/// A direct parent whose output a handler reads.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ParentDescription {
+    /// The parent's step name.
+    pub step: String,
+    /// Whether the handler also works without it.
+    #[serde(default)]
+    pub optional: bool,
+    /// JSON Schema of the parent's output, as far as the handler reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
 }
 
 /// What the plugin would like to be granted. Nothing is granted by asking.
@@ -84,6 +100,10 @@ impl Description {
     pub const HANDLER_NAME_BYTES_MAX: usize = 64;
     /// The largest schema, in bytes of JSON text.
     pub const SCHEMA_BYTES_MAX: usize = 64 << 10;
+    /// The most parents that a handler names.
+    pub const PARENTS_MAX: usize = 64;
+    /// The longest name of a parent's step, in bytes.
+    pub const STEP_NAME_BYTES_MAX: usize = 128;
     /// The longest version, in bytes.
     pub const VERSION_BYTES_MAX: usize = 64;
     /// The most wishes of one kind.
@@ -143,6 +163,7 @@ impl Description {
             found.schema(at("input_schema"), handler.input_schema.as_deref());
             found.schema(at("config_schema"), handler.config_schema.as_deref());
             found.schema(at("output_schema"), handler.output_schema.as_deref());
+            check_parents(&at("parents"), &handler.parents, found);
         }
     }
 
@@ -172,6 +193,24 @@ impl Description {
                 }
             }
         }
+    }
+}
+
+fn check_parents(at: &str, parents: &[ParentDescription], found: &mut Findings) {
+    if parents.len() > Description::PARENTS_MAX {
+        let max = Description::PARENTS_MAX;
+        return found.add(at, format!("{} of them: at most {max} are allowed", parents.len()));
+    }
+    let mut steps = HashSet::new();
+    for (position, ParentDescription { step, schema, .. }) in parents.iter().enumerate() {
+        let max = Description::STEP_NAME_BYTES_MAX;
+        if step.is_empty() || step.len() > max || step.chars().any(char::is_control) {
+            let expected = format!("the name of a step, of 1 to {max} bytes without control characters");
+            found.add(format!("{at}[{position}].step"), format!("'{}' must be {expected}", shortened(step)));
+        } else if !steps.insert(step) {
+            found.add(format!("{at}[{position}].step"), format!("'{step}' stands here twice"));
+        }
+        found.schema(format!("{at}[{position}].schema"), schema.as_deref());
     }
 }
 
@@ -282,6 +321,15 @@ mod tests {
         );
         let large = Some(" ".repeat(65_537));
         check(|it| it.handlers[0].output_schema = large, &[("handlers[0].output_schema", "65537 bytes")]);
+        let parent = |step: &str| ParentDescription { step: step.to_owned(), ..ParentDescription::default() };
+        check(|it| it.handlers[0].parents = vec![parent("")], &[("handlers[0].parents[0].step", "1 to 128")]);
+        check(
+            |it| it.handlers[0].parents = vec![parent("a"), parent("a")],
+            &[("handlers[0].parents[1].step", "'a' stands here twice")],
+        );
+        check(|it| it.handlers[0].parents = vec![parent("a"); 65], &[("handlers[0].parents", "65 of them")]);
+        let broken = ParentDescription { schema: Some("[".to_owned()), ..parent("a") };
+        check(|it| it.handlers[0].parents = vec![broken], &[("handlers[0].parents[0].schema", "not JSON")]);
         check(|it| it.wishes.hosts = vec![String::new()], &[("wishes.hosts[0]", "1 to 256")]);
         check(|it| it.wishes.secrets = vec!["s".to_owned(); 65], &[("wishes.secrets", "65 of them")]);
     }

@@ -72,6 +72,21 @@ impl PluginFolder {
         if found == *digest { Ok(bytes) } else { Err(FolderError::Corrupt { file, found }) }
     }
 
+    /// At most `bytes_max` bytes of a component from an offset on, and the size of the whole. Not proven: whoever puts the parts
+    /// together checks the digest.
+    pub fn part(
+        &self,
+        digest: &Digest,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<(u64, Vec<u8>), FolderError> {
+        let file = file_name(digest);
+        match self.0.read_part(&file, offset, bytes_max) {
+            Ok(part) => part.ok_or(FolderError::Missing(*digest)),
+            Err(source) => Err(FolderError::Io { action: "read", file, source }),
+        }
+    }
+
     /// Every component's digest, in order. Files of other names are not the folder's business.
     pub fn list(&self) -> Result<Vec<Digest>, FolderError> {
         let files = self.0.files();
@@ -110,6 +125,10 @@ mod tests {
         both.sort();
         assert_eq!(folder.list().unwrap(), both);
         assert_eq!(folder.get(&digest).unwrap(), b"component");
+        for (offset, bytes_max, expect) in [(0, 4, "comp"), (4, 100, "onent"), (9, 1, ""), (50, 1, "")] {
+            assert_eq!(folder.part(&digest, offset, bytes_max).unwrap(), (9, expect.into()));
+        }
+        assert!(matches!(folder.part(&Digest::of(b"x"), 0, 1), Err(FolderError::Missing(_))));
         assert!(folder.remove(&digest).unwrap());
         assert!(!folder.remove(&digest).unwrap());
         assert!(matches!(folder.get(&digest), Err(FolderError::Missing(missing)) if missing == digest));

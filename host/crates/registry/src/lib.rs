@@ -7,7 +7,7 @@ pub mod folder;
 pub mod name;
 pub mod private;
 
-pub use description::{Description, HandlerDescription, Problem, Wishes};
+pub use description::{Description, HandlerDescription, ParentDescription, Problem, Wishes};
 pub use folder::{FolderError, PluginFolder};
 pub use name::{BadName, BadReference, PluginName, PluginReference};
 pub use private::PrivateFolder;

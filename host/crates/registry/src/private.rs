@@ -2,7 +2,7 @@
 //!
 //! Every name is opened beneath the folder's own handle, so no name can lead out of it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,6 +48,20 @@ impl PrivateFolder {
             return Err(too_large());
         }
         Ok(Some(bytes))
+    }
+
+    /// At most `bytes_max` bytes of a file from an offset on, and the size of the whole; `None` if there is no such file.
+    pub fn read_part(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<Option<(u64, Vec<u8>)>> {
+        let mut file = match self.dir.open(name) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let total = file.metadata()?.len();
+        let mut bytes = Vec::new();
+        file.seek(io::SeekFrom::Start(offset))?;
+        file.take(bytes_max as u64).read_to_end(&mut bytes)?;
+        Ok(Some((total, bytes)))
     }
 
     /// Puts a file in place of whatever had its name. After a crash there is the old one or the new one, never half of one;

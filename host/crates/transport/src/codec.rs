@@ -160,6 +160,7 @@ message!(FromWorker {
     BatchCompletion = "batch_completion",
     Heartbeat = "heartbeat",
     Goodbye = "goodbye",
+    ComponentRequest = "component_request",
 });
 
 message!(ToWorker {
@@ -171,6 +172,7 @@ message!(ToWorker {
     Drain = "drain",
     Heartbeat = "heartbeat",
     Refuse = "refuse",
+    ComponentPart = "component_part",
 });
 
 /// Reads a message of at most `bytes_max` bytes.
@@ -258,7 +260,7 @@ mod tests {
         check(
             &[r#"{"v":1,"kind":"partialResult","seq":1,"sender":"a"}"#, "{}"],
             "'partialResult' is no message that can be sent here; known are hello, partial_result, batch_completion, \
-             heartbeat, goodbye",
+             heartbeat, goodbye, component_request",
         );
         check(
             &[r#"{"v":1,"kind":"goodbye","seq":1,"sender":"a"}"#, "{}"],

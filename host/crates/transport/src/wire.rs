@@ -3,6 +3,8 @@
 //! Unknown fields are ignored (a newer peer may send them), missing ones are an error, names are snake_case. Times are
 //! milliseconds since 1970-01-01T00:00:00Z, durations carry their unit in the name, digests are `sha256:<hex>`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Failure, Payload, StepId, StepLimits, TaskId, Timestamp,
@@ -24,6 +26,8 @@ pub enum FromWorker {
     Heartbeat(WorkerHeartbeat),
     /// The worker has drained and leaves; nothing is unacknowledged.
     Goodbye(Goodbye),
+    /// A step wants a component that the worker does not have.
+    ComponentRequest(ComponentRequest),
 }
 
 /// What an orchestrator says.
@@ -45,6 +49,8 @@ pub enum ToWorker {
     Heartbeat(OrchestratorHeartbeat),
     /// The message or the peer is not accepted; the connection is closed after it.
     Refuse(Refuse),
+    /// The answer to `component_request`.
+    ComponentPart(ComponentPart),
 }
 
 /// Who a worker is and what it can do.
@@ -264,6 +270,16 @@ pub struct Goodbye {
     pub reason: String,
 }
 
+/// Which component a worker wants, and from where on. One request at a time on each connection; the answer is as long as the
+/// orchestrator likes, and the next request asks for what follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentRequest {
+    /// The component.
+    pub digest: Digest,
+    /// Bytes that the worker has.
+    pub offset: u64,
+}
+
 /// What a worker must know to begin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
@@ -389,6 +405,46 @@ pub struct Peer {
     /// Where it is reached: `ipc://machine/path` by workers of the same machine, `tcp://host:port` through its gate, with `/N`
     /// after it for the N-th pump of its process. A worker passes over those that it cannot read.
     pub endpoints: Vec<String>,
+}
+
+/// A part of a component. The worker checks the whole against its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentPart {
+    /// The component.
+    pub digest: Digest,
+    /// Where the part begins.
+    pub offset: u64,
+    /// Bytes of the whole component.
+    pub total: u64,
+    /// The part's bytes in base64 (RFC 4648, with padding).
+    pub data: String,
+    /// Who vouches for the component; only beside the part that begins at 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signature>,
+    /// Why there is nothing to send, in place of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+}
+
+impl ComponentPart {
+    /// Bytes as they stand in `data`.
+    pub fn data_of(bytes: &[u8]) -> String {
+        BASE64.encode(bytes)
+    }
+
+    /// The part's bytes, or what is wrong with them.
+    pub fn bytes(&self) -> Result<Vec<u8>, String> {
+        BASE64.decode(&self.data).map_err(|error| error.to_string())
+    }
+}
+
+/// A signature over a component's digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// Whose it is: the public key, as it stands in settings.
+    pub key: String,
+    /// The signature in base64.
+    pub signature: String,
 }
 
 /// Why the peer is not accepted.

@@ -17,6 +17,7 @@
 mod attempt;
 mod drain;
 mod end;
+mod fetch;
 mod held;
 mod link;
 mod options;
@@ -27,6 +28,7 @@ mod tail;
 mod worker;
 
 pub use end::{WorkerEnd, WorkerError};
+pub use fetch::Fetches;
 pub use options::WorkerOptions;
 pub use peers::{Heard, News};
 pub use pool::{Pool, Share};

@@ -86,6 +86,7 @@ impl Service {
             self.slots.drop_batches(&dropped);
         }
         self.link = Link::Welcome;
+        self.line.open();
         self.tell(Some((&welcome.orchestrator, &welcome.peers)));
         tracing::info!(kept = welcome.keep.len(), "welcome at the orchestrator");
         if self.drain.is_some() {
@@ -170,6 +171,9 @@ impl Service {
             self.say_running();
             self.divide();
             self.say_heartbeat();
+            if self.line.beat() {
+                self.ask();
+            }
         }
     }
 
@@ -246,6 +250,7 @@ impl Service {
 
     fn leave(&mut self) {
         self.link = Link::Leaving;
+        self.line.close();
         self.heard_at = self.clock.now();
         self.port.reconnect();
     }

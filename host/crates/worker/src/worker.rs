@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::attempt::never_ran;
 use crate::drain::Drain;
 use crate::end::{WorkerEnd, WorkerError};
+use crate::fetch::{Fetches, Line};
 use crate::held::Held;
 use crate::link::{Link, Offered};
 use crate::options::WorkerOptions;
@@ -31,6 +32,7 @@ pub struct Worker {
     clock: Arc<dyn Clock>,
     options: WorkerOptions,
     share: Share,
+    fetches: Fetches,
     news: Option<News>,
 }
 
@@ -43,13 +45,19 @@ impl Worker {
         options: WorkerOptions,
     ) -> Self {
         let share = Pool::new(&options).link();
-        Self { port, executor, clock, options, share, news: None }
+        Self { port, executor, clock, options, share, fetches: Fetches::none(), news: None }
     }
 
     /// One of several links that share the slots and the credit of their process.
     #[must_use]
     pub fn sharing(self, share: Share) -> Self {
         Self { share, ..self }
+    }
+
+    /// One that also asks for the components that its process has ordered.
+    #[must_use]
+    pub fn fetching(self, fetches: Fetches) -> Self {
+        Self { fetches, ..self }
     }
 
     /// Tells what it hears of orchestrators.
@@ -78,6 +86,7 @@ impl Worker {
             clock: self.clock,
             options: self.options,
             share: self.share,
+            line: self.fetches.line(),
             offered: Offered::default(),
             news: self.news,
             heard_from: String::new(),
@@ -111,6 +120,7 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: WorkerOptions,
     pub(crate) share: Share,
+    pub(crate) line: Line,
     pub(crate) offered: Offered,
     pub(crate) news: Option<News>,
     /// The incarnation that welcomed this link on the present connection.
@@ -140,6 +150,7 @@ enum Event {
     Coalesced,
     Port(Option<WorkerEvent>),
     Ended,
+    Wanted,
 }
 
 impl Service {
@@ -160,6 +171,7 @@ impl Service {
                 Event::Port(None) => return Err(WorkerError::PortClosed),
                 Event::Port(Some(event)) => self.port_event(event)?,
                 Event::Ended => {}
+                Event::Wanted => self.ask(),
             }
             self.take_ended(&mut ended);
             self.flush_if_due(coalesced);
@@ -187,6 +199,7 @@ impl Service {
             () = at(self.coalesce_until), if self.coalesce_until.is_some() => Event::Coalesced,
             event = self.port.recv() => Event::Port(event),
             () = self.slots.ended(ended) => Event::Ended,
+            () = self.line.wanted() => Event::Wanted,
         }
     }
 
@@ -196,6 +209,7 @@ impl Service {
             WorkerEvent::Disconnected => {
                 tracing::info!(held = self.held.steps_left(), "the connection to the orchestrator is gone");
                 self.link = Link::Down;
+                self.line.close();
                 self.tell(None);
             }
             WorkerEvent::Message(message) => {
@@ -220,6 +234,11 @@ impl Service {
                 self.begin_drain(format!("the orchestrator asked: {}", drain.reason), None);
             }
             ToWorker::Heartbeat(heartbeat) => self.heartbeat_of_orchestrator(heartbeat),
+            ToWorker::ComponentPart(part) => {
+                if self.line.part(part) {
+                    self.ask();
+                }
+            }
         }
         Ok(())
     }

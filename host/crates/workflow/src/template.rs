@@ -9,7 +9,9 @@
 
 mod check;
 mod context;
+mod fits;
 mod merge;
+mod parents;
 mod parse;
 mod problem;
 mod read;
@@ -107,6 +109,19 @@ pub struct HandlerOffer {
     pub input_schema: Option<Payload>,
     /// The JSON Schema of its output.
     pub output_schema: Option<Payload>,
+    /// The direct parents whose outputs it reads.
+    pub parents: Vec<ParentOffer>,
+}
+
+/// A direct parent whose output a handler reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentOffer {
+    /// The parent's step name.
+    pub step: String,
+    /// Whether the handler also works without it.
+    pub optional: bool,
+    /// The JSON Schema of what it reads.
+    pub schema: Option<Payload>,
 }
 
 /// Where registered plugins are found.

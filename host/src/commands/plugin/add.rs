@@ -40,7 +40,7 @@ pub(crate) async fn run(arguments: &AddArguments, context: &Context) -> Result<E
             "--name and --version are for one file; register the others by themselves",
         ));
     }
-    let components = Inspector::start(context)?.look_all(&arguments.files).await?;
+    let components = Inspector::keeping(context)?.look_all(&arguments.files).await?;
     register(components, &arguments.identity, context).await
 }
 

@@ -34,7 +34,8 @@ pub(crate) async fn run(arguments: &BuildArguments, context: &Context) -> Result
     if files.len() > 1 && arguments.identity.is_given() {
         return Err(CliError::new("--name and --version are for one plugin; this builds several"));
     }
-    let mut components = Inspector::start(context)?.look_all(&files).await?;
+    let inspector = if arguments.add { Inspector::keeping(context)? } else { Inspector::start(context)? };
+    let mut components = inspector.look_all(&files).await?;
     if arguments.add {
         return add::register(components, &arguments.identity, context).await;
     }

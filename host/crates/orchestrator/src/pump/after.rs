@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use stepwright_store::StoreError;
 use stepwright_transport::port::ConnectionId;
-use stepwright_transport::wire::{Ack, Cancel, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
+use stepwright_transport::wire::{Ack, Cancel, ComponentPart, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
 use super::{ANNOUNCE_PAUSE, Orchestrator, RETRY_DELAY, RoundDone};
@@ -114,6 +114,13 @@ impl Orchestrator {
             };
             self.send(connection, ToWorker::Welcome(welcome));
             self.gathered.look.claim = true;
+        }
+    }
+
+    /// Sends a part of a component, unless its worker has gone meanwhile: it asks again wherever it is.
+    pub(super) fn hand_over(&mut self, connection: ConnectionId, part: ComponentPart) {
+        if self.sessions.worker(connection).is_some() {
+            self.send(connection, ToWorker::ComponentPart(part));
         }
     }
 

@@ -22,7 +22,10 @@ impl Orchestrator {
                 if let Some(session) = self.sessions.get_mut(worker) {
                     session.heard_at = now;
                 }
-                self.take_message(worker, message);
+                match message {
+                    FromWorker::ComponentRequest(request) => self.desk.ask(connection, request),
+                    message => self.take_message(worker, message),
+                }
             }
             OrchestratorEvent::Disconnected(connection) => self.disconnected(connection),
         }
@@ -37,7 +40,7 @@ impl Orchestrator {
                 self.sessions.remove(worker);
                 self.gathered.leaves.push((worker, WorkerState::Left));
             }
-            FromWorker::Hello(_) => {}
+            FromWorker::Hello(_) | FromWorker::ComponentRequest(_) => {}
         }
     }
 

@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn damaged_messages_never_panic(which in 0_usize..13, frame in 0_usize..2, at: prop::sample::Index, byte: u8, cut: bool) {
+    fn damaged_messages_never_panic(which in 0_usize..15, frame in 0_usize..2, at: prop::sample::Index, byte: u8, cut: bool) {
         let mut frames = golden_frames().swap_remove(which);
         let mut bytes = frames[frame].to_vec();
         let at = at.index(bytes.len());

@@ -118,6 +118,10 @@ pub(crate) fn from_worker() -> Vec<FromWorker> {
             offer: Some(Offer { number: 3, slots: 1, credit: 32, credit_bytes: 33_554_432 }),
         }),
         FromWorker::Goodbye(Goodbye { reason: "drained".to_owned() }),
+        FromWorker::ComponentRequest(ComponentRequest {
+            digest: Digest::of(b"component"),
+            offset: 1_048_576,
+        }),
     ]
 }
 
@@ -177,5 +181,16 @@ pub(crate) fn to_worker() -> Vec<ToWorker> {
         ToWorker::Drain(Drain { reason: "upgrade".to_owned() }),
         ToWorker::Heartbeat(OrchestratorHeartbeat { peers: vec![peer()], offer: Some(3) }),
         ToWorker::Refuse(Refuse { reason: "the first message of a connection must be 'hello'".to_owned() }),
+        ToWorker::ComponentPart(ComponentPart {
+            digest: Digest::of(b"component"),
+            offset: 0,
+            total: 9,
+            data: "Y29tcG9uZW50".to_owned(),
+            signatures: vec![Signature {
+                key: "operator@example.org".to_owned(),
+                signature: "c2lnbmF0dXJl".to_owned(),
+            }],
+            missing: Some("no such component is registered".to_owned()),
+        }),
     ]
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::merge::MergedStep;
+use super::parents;
 use super::problem::{Problems, suggest};
 use super::read::join;
 use super::{HandlerOffer, PluginOffer, PluginRequirement, PluginSource, ResolveProblems, Template};
@@ -33,6 +34,7 @@ pub(super) fn plan(
         }
         found.push(offer);
     }
+    parents::check(&merged.steps, &found, &mut problems);
     if !problems.is_empty() {
         return Err(ResolveProblems(problems.into_sorted()));
     }

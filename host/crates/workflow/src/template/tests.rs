@@ -36,6 +36,7 @@ impl PluginSource for Shop {
             config_schema: schema.map(|text| Payload::parse(text).unwrap()),
             input_schema: None,
             output_schema: None,
+            parents: Vec::new(),
         };
         let schema = r#"{"type":"object","properties":{"depth":{"type":"integer","maximum":9}}}"#;
         let offer = |version: &str| PluginOffer {
