@@ -51,7 +51,14 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ),
     (
         "stepwright-conformance",
-        &["sqlx", "sqlx-core", "zeromq", "stepwright-store", "stepwright-transport", "stepwright-orchestrator"],
+        &[
+            "sqlx",
+            "sqlx-core",
+            "zeromq",
+            "stepwright-store",
+            "stepwright-transport",
+            "stepwright-orchestrator",
+        ],
     ),
     ("stepwright-sdk", &["tokio", "sqlx-core", "zeromq", "wasmtime", "stepwright-workflow"]),
 ];

@@ -59,6 +59,7 @@ fn sandbox(options: &EngineOptions) -> Vec<LimitInfo> {
         component_bytes_max,
         plugins_loaded_max,
         describe_max,
+        compiler: _,
     } = options;
     vec![
         line("memory_bytes", "bytes", *memory_bytes_max, "attempt", "linear memory, all modules together; beyond it the guest's request for memory fails").set("sandbox.memory").grants("memory"),
