@@ -101,7 +101,8 @@ pub(super) fn responses() -> Vec<Attack> {
     let step =
         |name, serve: crate::attack::Other, text| Attack::other(name, serve, Expected::completed(text));
     vec![
-        step("a body without an end", |ground| Box::pin(served(ground, endless)), "HttpResponseBodySize"),
+        nothing_granted("swallow", "HttpRequestDenied"),
+        step("a body without an end", |ground| Box::pin(served(ground, endless)), "body size exceeds limit"),
         step(
             "headers without an end",
             |ground| Box::pin(served(ground, endless_headers)),
@@ -109,7 +110,7 @@ pub(super) fn responses() -> Vec<Attack> {
         ),
         step("no answer", |ground| Box::pin(served(ground, silent)), "Timeout")
             .within(Duration::from_millis(200)),
-        step("a body that stops in the middle", |ground| Box::pin(served(ground, stopped)), "Timeout")
+        step("a body that stops in the middle", |ground| Box::pin(served(ground, stopped)), "read timeout")
             .within(Duration::from_millis(200)),
         Attack::other(
             "a byte now and then",
@@ -127,11 +128,16 @@ pub(super) fn responses() -> Vec<Attack> {
 }
 
 pub(super) fn requests() -> Vec<Attack> {
-    vec![Attack::other(
-        "ten thousand at once",
-        |ground| Box::pin(burst(ground)),
-        Expected::completed("at most 4 connections at once, 0 open"),
-    )]
+    let most = Expected::completed("at most 4 connections at once, 0 open");
+    vec![
+        nothing_granted("burst", "0"),
+        Attack::other("ten thousand at once", |ground| Box::pin(burst(ground)), most),
+    ]
+}
+
+fn nothing_granted(handler: &'static str, text: &'static str) -> Attack {
+    let step = Step::hostile(handler).told("{\"authorities\":[\"127.0.0.1:80\"],\"n\":10}");
+    step.expect("nothing granted", Expected::completed(text))
 }
 
 /// The timeout of a step that reads a response.
