@@ -9,6 +9,7 @@ use crate::commands::batch::BatchCommand;
 use crate::commands::conformance::{self, ConformanceArguments};
 use crate::commands::db::{PruneArguments, StatsArguments};
 use crate::commands::doctor::DoctorArguments;
+use crate::commands::grants::GrantsCommand;
 use crate::commands::orchestrator::OrchestratorCommand;
 use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
@@ -83,7 +84,10 @@ pub(crate) struct GlobalFlags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run an orchestrator and a worker in this process, to try things
-    Dev(DevFlags),
+    #[command(
+        after_help = "Examples:\n  stepwright dev\n  stepwright dev --watch greeter    # build it on every save; the next task uses it"
+    )]
+    Dev(DevArguments),
     /// Run an orchestrator
     Orchestrate(OrchestrateFlags),
     /// Run a worker
@@ -94,6 +98,9 @@ pub(crate) enum Command {
     /// Build, register and look at plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// Look at what plugins may reach
+    #[command(subcommand)]
+    Grants(GrantsCommand),
     /// Start, follow and repair tasks
     #[command(subcommand)]
     Task(TaskCommand),
@@ -151,7 +158,18 @@ pub(crate) struct OrchestrateFlags {
     pub(crate) pumps: Option<u32>,
 }
 
-/// Flags of `dev`, and of every other worker.
+/// Flags of `dev`.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DevArguments {
+    #[command(flatten)]
+    pub(crate) common: DevFlags,
+    /// Build and register what is there whenever it changes: plugins' directories, component files, or folders of them; may be
+    /// given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) watch: Vec<PathBuf>,
+}
+
+/// Flags of every worker.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct DevFlags {
     /// The worker's name, for people
@@ -160,6 +178,9 @@ pub(crate) struct DevFlags {
     /// Steps that run at once
     #[arg(long)]
     pub(crate) slots: Option<u32>,
+    /// Let plugins call every public host, and note what they ask for, for 'grants suggest'
+    #[arg(long)]
+    pub(crate) observe: bool,
 }
 
 /// Flags of `work`.

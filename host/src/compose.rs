@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{
-    ComponentCache, Components, EngineOptions, Executor, Sandbox, Supply, WasmExecutor,
+    CompiledFolder, ComponentCache, Components, Egress, EngineOptions, Executor, GrantBook, Sandbox, Supply,
+    Trust, WasmExecutor,
 };
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::supply::{self, Shelf};
@@ -235,9 +236,21 @@ pub(crate) fn worker(
 
 /// What runs the steps of a process that has the registry's folder.
 fn executor(context: &Context, slots: u32) -> Result<Arc<dyn Executor>, CliError> {
-    let sandbox = sandbox(context, slots)?;
-    let (plugins, compiled) = (context.plugins()?, context.compiled()?);
-    Ok(Arc::new(WasmExecutor::new(sandbox, plugins, compiled, context.clock.clone())))
+    Ok(Arc::new(wasm_executor(context, slots)?))
+}
+
+/// The same, for whoever also hands it components.
+pub(crate) fn wasm_executor(context: &Context, slots: u32) -> Result<WasmExecutor, CliError> {
+    wasm_executor_with(context, slots, context.compiled()?)
+}
+
+/// The same, with another folder for what it compiles.
+pub(crate) fn wasm_executor_with(
+    context: &Context,
+    slots: u32,
+    compiled: CompiledFolder,
+) -> Result<WasmExecutor, CliError> {
+    assemble(context, slots, (context.plugins()?.into(), compiled))
 }
 
 /// What runs the steps of a worker process, all links together, and what those links are to fetch for it.
@@ -250,10 +263,47 @@ pub(crate) fn fetching_executor(
         CliError::new(format!("failed to open the directory of fetched plugins {}: {error}", path.display()))
     })?;
     let (supply, orders) = Supply::new(Supply::PATIENCE);
-    let components = Components::Cache(cache, supply);
-    let (sandbox, compiled) = (sandbox(context, slots)?, context.compiled()?);
-    let executor = WasmExecutor::new(sandbox, components, compiled, context.clock.clone());
+    let executor = assemble(context, slots, (Components::Cache(cache, supply), context.compiled()?))?;
     Ok((Arc::new(executor), Fetches::new(orders)))
+}
+
+/// Components in a sandbox, with what the settings grant them.
+fn assemble(
+    context: &Context,
+    slots: u32,
+    (components, compiled): (Components, CompiledFolder),
+) -> Result<WasmExecutor, CliError> {
+    let (sandbox, scratch) = (sandbox(context, slots)?, context.config.scratch_dir());
+    let executor = WasmExecutor::trusting(sandbox, (components, Trust::Off), compiled, context.clock.clone())
+        .with_egress(egress(context)?)
+        .with_grants(grants(context)?)
+        .with_scratch(&scratch)
+        .map_err(|error| {
+            CliError::new(format!("failed to open the directory of steps {}: {error}", scratch.display()))
+        })?;
+    Ok(match &context.observations {
+        Some(observations) => executor.observing(Arc::clone(observations)),
+        None => executor,
+    })
+}
+
+/// What plugins are granted, secrets fetched.
+#[allow(clippy::disallowed_methods, reason = "grants name variables of the host's own environment")]
+fn grants(context: &Context) -> Result<GrantBook, CliError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let entries = context.config.grants.iter().map(|spec| spec.fetch(variable));
+    Ok(GrantBook::new(entries.collect::<Result<_, _>>()?))
+}
+
+/// The way out for the HTTP requests of steps.
+fn egress(context: &Context) -> Result<Egress, CliError> {
+    let egress = Egress::new(context.config.egress);
+    let Some(path) = &context.config.http_certificates else { return Ok(egress) };
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::new(format!("failed to trust sandbox.http_certificates = '{}': {error}", path.display()))
+    };
+    let pem = std::fs::read(path).map_err(|error| failed(&error))?;
+    egress.trusting(&pem).map_err(|error| failed(&error))
 }
 
 /// A sandbox with room for so many steps at once.

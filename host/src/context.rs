@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use stepwright_executor::CompiledFolder;
+use stepwright_executor::{CompiledFolder, Observations};
 use stepwright_registry::PluginFolder;
 use stepwright_store::Store;
 use stepwright_workflow::{Clock as _, Timestamp};
@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<SystemClock>,
     /// Whether to print JSON.
     pub(crate) json: bool,
+    /// Where plugins' wishes are noted, if this process observes them.
+    pub(crate) observations: Option<Arc<Observations>>,
 }
 
 impl Context {

@@ -12,6 +12,7 @@ mod error;
 mod fleet;
 mod input;
 mod lifecycle;
+mod observed;
 mod output;
 mod telemetry;
 mod wake;

@@ -46,6 +46,11 @@ impl Context {
         &self.facts
     }
 
+    #[cfg(not(target_family = "wasm"))]
+    pub(crate) fn host(&self) -> &dyn Host {
+        self.host.as_ref()
+    }
+
     /// The task's number, as people see it.
     pub fn task_id(&self) -> &str {
         &self.facts.task_id

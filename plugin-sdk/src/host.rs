@@ -10,6 +10,9 @@ pub(crate) trait Host {
     fn progress(&self, fraction: f64, note: &str);
     fn cancelled(&self) -> bool;
     fn secret(&self, name: &str) -> Option<String>;
+    /// In a component the call goes past this trait: what is behind it would be imported by every plugin.
+    #[cfg(not(target_family = "wasm"))]
+    fn http(&self, sent: &crate::http::Sent) -> Result<crate::http::Response, crate::http::Problem>;
 }
 
 /// The value of a granted secret. It does not print itself.

@@ -96,6 +96,7 @@ mod context;
 mod error;
 mod handler;
 mod host;
+pub mod http;
 mod log;
 mod payload;
 
@@ -104,6 +105,8 @@ pub mod testing;
 
 #[cfg(target_family = "wasm")]
 mod guest;
+#[cfg(target_family = "wasm")]
+mod guest_http;
 
 pub use context::{Context, Parent};
 pub use error::{FailureClass, OrFail, StepError, StepResult, permanent, retryable};

@@ -28,6 +28,7 @@ use crate::context::{Context, Facts};
 use crate::error::StepResult;
 use crate::handler::{PluginDefinition, dispatch};
 use crate::host::Host;
+use crate::http::{Problem, Response, Sent};
 use crate::log::Level;
 use crate::payload::{StepReturn, decode};
 
@@ -49,6 +50,49 @@ pub struct ProgressMark {
     pub fraction: f64,
     /// For people.
     pub note: String,
+}
+
+/// What a service answers in a test.
+#[derive(Debug, Clone)]
+pub struct Answer(Result<Response, Problem>);
+
+impl Answer {
+    /// An answer with this status and an empty body.
+    pub fn status(status: u16) -> Self {
+        Self(Ok(Response { request: String::new(), status, headers: Vec::new(), body: Vec::new() }))
+    }
+
+    /// No answer at all: the service cannot be reached.
+    pub fn unreachable(why: impl Into<String>) -> Self {
+        Self(Err(Problem::Connection(why.into())))
+    }
+
+    /// Adds a line to its header.
+    #[must_use]
+    pub fn header(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let line = (name.into().to_ascii_lowercase(), value.into());
+        self.with(|response| response.headers.push(line))
+    }
+
+    /// Sets its body.
+    #[must_use]
+    pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
+        let body = body.into();
+        self.with(|response| response.body = body)
+    }
+
+    /// Sets its body to a value as JSON, with its content type.
+    #[must_use]
+    pub fn json(self, body: &impl Serialize) -> Self {
+        self.header("content-type", "application/json").body(to_json(body))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Response)) -> Self {
+        if let Ok(response) = &mut self.0 {
+            change(response);
+        }
+        self
+    }
 }
 
 /// An attempt for a test: the first of three of step `test_step`, ending at 2026-01-01T00:00:30Z, unless told otherwise.
@@ -155,6 +199,14 @@ impl TestContext {
         self
     }
 
+    /// Answers one call, written as `METHOD https://host/path`. Answers to the same call are given in this order; a call without
+    /// an answer is denied, as one without a grant would be.
+    #[must_use]
+    pub fn answer(self, call: impl Into<String>, answer: Answer) -> Self {
+        self.recorder.answers.borrow_mut().push((call.into(), answer));
+        self
+    }
+
     /// Tells the attempt to stop.
     #[must_use]
     pub fn cancelled(self) -> Self {
@@ -189,6 +241,11 @@ impl TestContext {
         self.recorder.logs.borrow().clone()
     }
 
+    /// The calls to other services so far, answered or not.
+    pub fn requests(&self) -> Vec<Sent> {
+        self.recorder.requests.borrow().clone()
+    }
+
     /// The progress marks so far.
     pub fn progress(&self) -> Vec<ProgressMark> {
         self.recorder.progress.borrow().clone()
@@ -207,6 +264,8 @@ struct Recorder {
     progress: RefCell<Vec<ProgressMark>>,
     secrets: RefCell<Vec<(String, String)>>,
     cancelled: Cell<bool>,
+    answers: RefCell<Vec<(String, Answer)>>,
+    requests: RefCell<Vec<Sent>>,
 }
 
 impl Host for Recorder {
@@ -226,5 +285,16 @@ impl Host for Recorder {
     fn secret(&self, name: &str) -> Option<String> {
         let secrets = self.secrets.borrow();
         secrets.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    fn http(&self, sent: &Sent) -> Result<Response, Problem> {
+        self.requests.borrow_mut().push(sent.clone());
+        let call = format!("{} {}", sent.method, sent.url);
+        let mut answers = self.answers.borrow_mut();
+        let Some(place) = answers.iter().position(|(known, _)| *known == call) else {
+            return Err(Problem::Denied("the test has no answer to it".to_owned()));
+        };
+        let (request, answer) = answers.remove(place);
+        answer.0.map(|response| Response { request, ..response })
     }
 }

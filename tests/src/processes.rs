@@ -355,6 +355,13 @@ pub fn plugin(name: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// A built guest in another language than Rust.
+pub fn polyglot(name: &str) -> String {
+    let path = root().join(format!("plugins/target/polyglot/{name}.wasm"));
+    assert!(path.exists(), "{} is missing; build it with 'cargo xtask plugins'", path.display());
+    path.to_string_lossy().into_owned()
+}
+
 /// An example template.
 pub fn template(name: &str) -> String {
     root().join(format!("config/templates/{name}.yaml")).to_string_lossy().into_owned()

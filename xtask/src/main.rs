@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod polyglot;
 mod run;
 mod simulate;
 mod sqlx;
@@ -23,7 +24,7 @@ usage: cargo xtask <command>
   simulate [--seed S] [--minutes M]       play seeded schedules of faults against the real parts; --story prints one
   tidy                                    only the checks of the repository itself
   sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
-  plugins                                 build the example plugins and the hostile guests
+  plugins                                 build the example plugins in all their languages, and the hostile guests
 ";
 
 fn main() -> ExitCode {
@@ -39,7 +40,9 @@ fn main() -> ExitCode {
         "simulate" => simulate::simulate(rest),
         "tidy" => tidy::tidy(),
         "sqlx" => sqlx::sqlx(rest),
-        "plugins" => tools::wasm_target().and_then(|()| tools::build_plugins()),
+        "plugins" => {
+            tools::wasm_target().and_then(|()| tools::build_plugins()).and_then(|()| polyglot::build())
+        }
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

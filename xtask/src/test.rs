@@ -3,7 +3,7 @@
 use stepwright_postgres_harness::{Cluster, Durability};
 
 use crate::run::{Outcome, cargo, run, section};
-use crate::{sqlx, tidy, tools};
+use crate::{polyglot, sqlx, tidy, tools};
 
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     let fast = match arguments {
@@ -15,7 +15,11 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         tools::wasm_target().and_then(|()| tools::nextest()).and_then(|()| tools::postgres())
     })?;
     section("repository checks", tidy::tidy)?;
-    section("guests", || tools::build_plugins().and_then(|()| tools::test_plugins()))?;
+    section("guests", || {
+        tools::build_plugins()?;
+        polyglot::build()?;
+        tools::test_plugins().and_then(|()| polyglot::test())
+    })?;
     if !fast {
         section("clippy", || {
             run(&mut cargo([

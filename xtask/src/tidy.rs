@@ -64,7 +64,14 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
 ];
 
 /// A guest author's copy of the interface, and the interface.
-const COPIES: &[(&str, &str)] = &[("wit", "plugin-sdk/wit")];
+const COPIES: &[(&str, &str)] = &[("wit/step-0.1.0", "plugin-sdk/wit/step-0.1.0")];
+
+/// What stands between handlers and the interface: as new projects get it, and as the examples have it.
+const COPIED_FILES: &[(&str, &str)] = &[
+    ("host/templates/python/stepwright.py", "plugins/polyglot/python/stepwright.py"),
+    ("host/templates/python/requirements.txt", "plugins/polyglot/python/requirements.txt"),
+    ("host/templates/js/stepwright.js", "plugins/polyglot/js/stepwright.js"),
+];
 
 pub(crate) fn tidy() -> Outcome {
     run(&mut cargo(["fmt", "--all", "--check"]))?;
@@ -74,6 +81,11 @@ pub(crate) fn tidy() -> Outcome {
     }
     for (original, copy) in COPIES {
         equal_folders(&root().join(original), &root().join(copy))?;
+    }
+    for (original, copy) in COPIED_FILES {
+        if fs::read(root().join(original)).ok() != fs::read(root().join(copy)).ok() {
+            return Err(format!("{copy} differs from {original}; copy the one that is right over the other"));
+        }
     }
     short_files()
 }

@@ -7,15 +7,23 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::orchestrate::listen;
+use super::plugin::watch::Watch;
+use crate::cli::DevArguments;
 use crate::clock::incarnation;
 use crate::compose::{self, Orchestration};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
+use crate::observed::Observing;
 
 /// Runs until told to stop.
-pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
+pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<Exit, CliError> {
+    let mut context = context.clone();
+    let observing = Observing::start(&mut context)?;
+    let context = &context;
     let stopping = Stopping::listen()?;
+    // Before anything runs: a path that cannot be watched is a mistake on the command line.
+    let watch = if arguments.watch.is_empty() { None } else { Some(Watch::start(&arguments.watch)?) };
     let incarnation = incarnation()?;
     let (port, hub) = local::hub();
     let Orchestration { orchestrator, handle, pruner, store, lock } =
@@ -41,6 +49,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
         }
     });
     serving.spawn(pruner.run(drain.clone()));
+    if let Some(watch) = watch {
+        serving.spawn(watch.run(context.clone(), store.clone(), drain.clone()));
+    }
     // The worker goes first, so that its last outcomes are taken in.
     let orchestrator_stop = CancellationToken::new();
     let stop = orchestrator_stop.clone();
@@ -51,6 +62,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     };
     let (end, result) = tokio::join!(work, orchestrator.run(stop));
     serving.shutdown().await;
+    if let Some(observing) = observing {
+        observing.end().await;
+    }
     store.close().await;
     drop(lock);
     result?;

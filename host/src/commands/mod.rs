@@ -6,6 +6,7 @@ pub(crate) mod conformance;
 pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
+pub(crate) mod grants;
 mod orchestrate;
 pub(crate) mod orchestrator;
 pub(crate) mod pause;
@@ -36,8 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         _ => {}
     }
     let flags = match &command {
-        Command::Dev(common) => {
-            let work = WorkFlags { common: common.clone(), ..WorkFlags::default() };
+        Command::Dev(dev) => {
+            let work = WorkFlags { common: dev.common.clone(), ..WorkFlags::default() };
             CommandFlags { work, ..CommandFlags::default() }
         }
         Command::Work(work) => CommandFlags { work: work.clone(), ..CommandFlags::default() },
@@ -52,17 +53,18 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     }
     telemetry::start(&config)?;
     let runtime = runtime(&config)?;
-    let context = Context { config, clock: Arc::new(SystemClock), json: global.json };
+    let context = Context { config, clock: Arc::new(SystemClock), json: global.json, observations: None };
     runtime.block_on(dispatch(command, &context))
 }
 
 async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError> {
     match command {
-        Command::Dev(_) => dev::run(context).await,
+        Command::Dev(arguments) => dev::run(&arguments, context).await,
         Command::Orchestrate(_) => orchestrate::run(context).await,
         Command::Work(_) => work::run(context).await,
         Command::Template(command) => template::run(command, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,
+        Command::Grants(command) => grants::run(command, context).await,
         Command::Task(command) => task::run(command, context).await,
         Command::Batch(command) => batch::run(command, context).await,
         Command::Worker(command) => worker::run(command, context).await,

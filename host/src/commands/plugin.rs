@@ -1,9 +1,17 @@
 //! `stepwright plugin`: the components that run steps.
 
 mod add;
+mod attempt;
+mod bench;
 mod build;
 mod inspect;
 mod list;
+mod new;
+mod project;
+mod run;
+mod stats;
+mod test;
+pub(crate) mod watch;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +25,8 @@ use stepwright_executor::{
 use stepwright_registry::{Description, PluginName};
 use stepwright_workflow::Digest;
 
+pub(crate) use inspect::find;
+
 use crate::context::Context;
 use crate::error::{CliError, Exit, chain};
 use crate::input;
@@ -24,11 +34,11 @@ use crate::input;
 /// What can be done with plugins.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
-    /// Build a plugin written in Rust, and register it if wanted.
-    #[command(
-        after_help = "Runs 'cargo build --release --target wasm32-wasip2' there, and inspects what comes out.\n\n\
-        Examples:\n  stepwright plugin build plugins/shop\n  stepwright plugin build plugins/shop --add"
-    )]
+    /// Begin a plugin: a project with a handler that works, its tests and its cases.
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArguments),
+    /// Build a plugin with its language's own tools, inspect what comes out, and register it if wanted.
+    #[command(after_help = build::EXAMPLES)]
     Build(build::BuildArguments),
     /// Inspect components and register them: all, or none if one is refused.
     #[command(after_help = "The same bytes again change nothing; other bytes need another version.\n\n\
@@ -41,15 +51,34 @@ pub(crate) enum PluginCommand {
         after_help = "Examples:\n  stepwright plugin inspect shop.wasm\n  stepwright plugin inspect shop/shop@1.2.0 --json"
     )]
     Inspect(inspect::InspectArguments),
+    /// Show what a plugin's attempts used, as distributions, and the limits that follow from them.
+    #[command(
+        after_help = "Examples:\n  stepwright plugin stats shop/shop\n  stepwright plugin stats shop/shop@1.2.0 --attempts 500 --json"
+    )]
+    Stats(stats::StatsArguments),
+    /// Call one handler once, without any server, and show what it returned, logged and used.
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::RunArguments),
+    /// Run a plugin's cases in the sandbox: what goes in, and what must come out.
+    #[command(after_help = test::EXAMPLES)]
+    Test(test::TestArguments),
+    /// Measure one handler: compiling, loading, and many calls.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::BenchArguments),
 }
 
 /// Does what was asked.
 pub(crate) async fn run(command: PluginCommand, context: &Context) -> Result<Exit, CliError> {
     match command {
+        PluginCommand::New(arguments) => new::run(&arguments, context),
         PluginCommand::Build(arguments) => build::run(&arguments, context).await,
         PluginCommand::Add(arguments) => add::run(&arguments, context).await,
         PluginCommand::List => list::run(context).await,
         PluginCommand::Inspect(arguments) => inspect::run(&arguments, context).await,
+        PluginCommand::Stats(arguments) => stats::run(&arguments, context).await,
+        PluginCommand::Run(arguments) => run::run(&arguments, context).await,
+        PluginCommand::Test(arguments) => test::run(&arguments, context).await,
+        PluginCommand::Bench(arguments) => bench::run(&arguments, context).await,
     }
 }
 

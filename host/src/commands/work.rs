@@ -9,9 +9,13 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::fleet::Links;
 use crate::lifecycle::Stopping;
+use crate::observed::Observing;
 
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
+    let mut context = context.clone();
+    let observing = Observing::start(&mut context)?;
+    let context = &context;
     let stopping = Stopping::listen()?;
     let links = Links::open(context, incarnation()?, &stopping)?;
     let mut serving = JoinSet::new();
@@ -19,6 +23,9 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     ready(context, links.count());
     let ends = links.run().await?;
     serving.shutdown().await;
+    if let Some(observing) = observing {
+        observing.end().await;
+    }
     finish(ends)
 }
 

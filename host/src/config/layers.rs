@@ -5,8 +5,9 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::grants::GrantSpec;
 use super::settings::{Kind, SETTINGS, find, variable};
-use super::{CommandFlags, ConfigProblem};
+use super::{CommandFlags, ConfigProblem, entry, grants};
 use crate::cli::GlobalFlags;
 use crate::error::CliError;
 
@@ -27,6 +28,8 @@ pub(crate) struct Origin {
 pub(crate) struct Layers {
     pub(crate) values: BTreeMap<&'static str, (String, Origin)>,
     pub(crate) problems: Vec<ConfigProblem>,
+    /// The `[[grants]]` of the file.
+    pub(crate) grants: Vec<GrantSpec>,
 }
 
 impl Layers {
@@ -34,17 +37,15 @@ impl Layers {
     pub(crate) fn new() -> Self {
         let origin = || Origin { layer: "default", place: "default".to_owned() };
         let values = SETTINGS.iter().map(|setting| (setting.key, (setting.default.to_owned(), origin())));
-        Self { values: values.collect(), problems: Vec::new() }
+        Self { values: values.collect(), ..Self::default() }
     }
 
     fn set(&mut self, key: &str, value: String, layer: &'static str, place: String) {
         match find(key) {
             Some(setting) => drop(self.values.insert(setting.key, (value, Origin { layer, place }))),
             None => {
-                let problem = format!(
-                    "unknown setting; {}",
-                    nearest(key, SETTINGS.iter().map(|setting| setting.key.to_owned()))
-                );
+                let nearest = nearest_setting(key, SETTINGS.iter().map(|setting| setting.key.to_owned()));
+                let problem = format!("unknown setting; {nearest}");
                 self.problem(place, key, problem);
             }
         }
@@ -90,6 +91,11 @@ impl Layers {
             };
             let place = place(file, text, key.span().start);
             match value.get_ref() {
+                _ if full == "grants" => {
+                    let (grants, problems) = entry::tables((file, text), &full, value, grants::read);
+                    self.grants.extend(grants);
+                    self.problems.extend(problems);
+                }
                 DeValue::Table(inner)
                     if SETTINGS.iter().any(|setting| setting.key.starts_with(&format!("{full}."))) =>
                 {
@@ -113,7 +119,7 @@ impl Layers {
                 Some(setting) => self.set(setting.key, value.clone(), "environment", name.clone()),
                 None => {
                     let problem =
-                        format!("unknown variable; {}", nearest(name, SETTINGS.iter().map(variable)));
+                        format!("unknown variable; {}", nearest_setting(name, SETTINGS.iter().map(variable)));
                     self.problem("environment".to_owned(), name, problem);
                 }
             }
@@ -135,6 +141,7 @@ impl Layers {
             ("orchestrator.pumps", "--pumps", flags.orchestrate.pumps.map(|pumps| pumps.to_string())),
             ("worker.name", "--name", flags.work.common.name.clone()),
             ("worker.slots", "--slots", flags.work.common.slots.map(|slots| slots.to_string())),
+            ("sandbox.observe", "--observe", flags.work.common.observe.then(|| "true".to_owned())),
             (
                 "worker.orchestrators",
                 "--orchestrator",
@@ -171,19 +178,22 @@ pub(crate) fn without_password(kind: Kind, value: &str) -> String {
     }
 }
 
-fn place(file: &str, text: &str, at: usize) -> String {
+/// Where a byte of the file stands: its line and column.
+pub(super) fn place(file: &str, text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
     format!("{file}:{line}:{column}")
 }
 
-fn nearest(wanted: &str, known: impl Iterator<Item = String>) -> String {
-    let best = known.map(|name| (strsim::damerau_levenshtein(wanted, &name), name)).min();
-    match best {
-        Some((distance, name)) if distance <= 4 => format!("did you mean '{name}'?"),
-        _ => "'stepwright config show' lists them all".to_owned(),
-    }
+fn nearest_setting(wanted: &str, known: impl Iterator<Item = String>) -> String {
+    nearest(wanted, known).unwrap_or_else(|| "'stepwright config show' lists them all".to_owned())
+}
+
+/// A question that names what was probably meant, if anything is near.
+pub(super) fn nearest(wanted: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let (distance, name) = known.map(|name| (strsim::damerau_levenshtein(wanted, &name), name)).min()?;
+    (distance <= 4 && distance < wanted.len()).then(|| format!("did you mean '{name}'?"))
 }
 
 #[cfg(test)]

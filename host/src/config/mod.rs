@@ -3,12 +3,15 @@
 //! They come from the configuration file, then `STEPWRIGHT_*` variables, then flags: the later wins. Unknown keys and
 //! variables are errors, and so is every value that is not what it should be; all of them are reported at once.
 
+mod entry;
 mod gate;
+mod grants;
 mod layers;
 mod settings;
 mod typed;
 
 pub(crate) use gate::Endpoint;
+pub(crate) use grants::GrantSpec;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;
 pub(crate) use typed::{Config, Database, hostname};

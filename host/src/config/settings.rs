@@ -268,6 +268,37 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "64MiB",
         "Bytes that a step's calls to the host may hand over together.",
     ),
+    setting("sandbox.host_calls_max", COUNT, "1000000", "Calls to the host that a step may make."),
+    setting(
+        "sandbox.file_bytes_max",
+        Kind::Size,
+        "64MiB",
+        "Bytes that a step may write into granted directories, all together.",
+    ),
+    setting(
+        "sandbox.http_connect",
+        Kind::Duration,
+        "5s",
+        "The longest that a step's request may take to reach its host, TLS included.",
+    ),
+    setting("sandbox.http_first_byte", Kind::Duration, "15s", "The longest wait for the head of a response."),
+    setting("sandbox.http_between_bytes", Kind::Duration, "15s", "The longest pause within a response."),
+    setting("sandbox.http_bytes_in_max", Kind::Size, "8MiB", "Bytes of all responses of one step."),
+    setting("sandbox.http_bytes_out_max", Kind::Size, "8MiB", "Bytes of all request bodies of one step."),
+    setting("sandbox.http_calls_max", COUNT, "100", "HTTP requests of one step."),
+    setting("sandbox.http_connections_max", COUNT, "8", "HTTP requests of one step at the same time."),
+    setting(
+        "sandbox.http_connections_process_max",
+        COUNT,
+        "256",
+        "HTTP requests of all steps of a process at the same time.",
+    ),
+    setting(
+        "sandbox.http_certificates",
+        Kind::Path,
+        "",
+        "Certificates in PEM of authorities that steps' requests trust beside the public ones.",
+    ),
     setting("sandbox.component_bytes_max", Kind::Size, "32MiB", "The largest component that is compiled."),
     setting(
         "sandbox.compile_time",
@@ -281,6 +312,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::Size,
         "1GiB",
         "Compiled code kept on disk; the oldest goes first.",
+    ),
+    setting(
+        "sandbox.observe",
+        Kind::Flag,
+        "false",
+        "Whether plugins may call every public host, and what they ask for is noted for 'grants suggest'.",
     ),
 ];
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stepwright_executor::{Compiler, CompilerProcess, EngineOptions};
+use stepwright_executor::{Compiler, CompilerProcess, EgressOptions, EngineOptions};
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
 use stepwright_orchestrator::pruner::PrunerOptions;
@@ -15,6 +15,7 @@ use stepwright_workflow::task::TaskState;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
 use super::gate::{Endpoint, GateSettings};
+use super::grants::GrantSpec;
 use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
 use crate::cli::LogFormat;
@@ -76,10 +77,18 @@ pub(crate) struct Config {
     pub(crate) message_bytes_max: usize,
     /// Compiled code on disk.
     pub(crate) compiled_bytes_max: u64,
+    /// What plugins may reach.
+    pub(crate) grants: Vec<GrantSpec>,
     /// Fetched components on disk.
     pub(crate) components_bytes_max: u64,
     /// The sandbox, for the worker.
     pub(crate) engine: EngineOptions,
+    /// What goes out of it.
+    pub(crate) egress: EgressOptions,
+    /// Whether plugins may call every public host, and what they ask for is noted.
+    pub(crate) observe: bool,
+    /// Certificates that it trusts beside the public ones.
+    pub(crate) http_certificates: Option<PathBuf>,
     orchestrator: OrchestratorOptions,
     pruner: PrunerOptions,
     worker: WorkerOptions,
@@ -101,6 +110,7 @@ impl Config {
         let gate = read.gate();
         let worker_orchestrators = read.endpoints("worker.orchestrators", run_dir.join(SOCKET));
         let engine = read.engine();
+        let http_certificates = read.text("sandbox.http_certificates");
         Self {
             database,
             worker_token_file,
@@ -124,7 +134,11 @@ impl Config {
             orchestrator: read.orchestrator(),
             pruner: read.pruner(),
             worker: read.worker(),
+            grants: std::mem::take(&mut read.0.grants),
             engine,
+            egress: read.egress(),
+            observe: read.text("sandbox.observe") == "true",
+            http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
         }
@@ -138,6 +152,16 @@ impl Config {
     /// Where compiled components are kept.
     pub(crate) fn compiled_dir(&self) -> PathBuf {
         self.data_dir.join("compiled")
+    }
+
+    /// Where steps have directories of their own.
+    pub(crate) fn scratch_dir(&self) -> PathBuf {
+        self.data_dir.join("scratch")
+    }
+
+    /// Where what plugins asked for is written down.
+    pub(crate) fn observed_dir(&self) -> PathBuf {
+        self.data_dir.join("observed")
     }
 
     /// Where a worker keeps the components that it has fetched.
@@ -300,6 +324,8 @@ impl Reader<'_> {
             log_bytes_max: self.count("sandbox.log_bytes_max"),
             log_lines_max: self.count("sandbox.log_lines_max"),
             host_call_bytes_max: self.number("sandbox.host_call_bytes_max"),
+            host_calls_max: self.number("sandbox.host_calls_max"),
+            file_bytes_max: self.number("sandbox.file_bytes_max"),
             component_bytes_max: self.count("sandbox.component_bytes_max"),
             compiler: Compiler::Process(CompilerProcess {
                 // The very program that runs, also after another was put in its place.
@@ -309,6 +335,25 @@ impl Reader<'_> {
                 memory_bytes_max: self.number("sandbox.compile_memory"),
             }),
             ..EngineOptions::default()
+        }
+    }
+
+    fn egress(&mut self) -> EgressOptions {
+        let usual = EgressOptions::default();
+        let chosen = |number: u64, usual: u32| u32::try_from(number).unwrap_or(usual);
+        EgressOptions {
+            connect_max: Duration::from_millis(self.number("sandbox.http_connect")),
+            first_byte_max: Duration::from_millis(self.number("sandbox.http_first_byte")),
+            between_bytes_max: Duration::from_millis(self.number("sandbox.http_between_bytes")),
+            bytes_in_max: self.number("sandbox.http_bytes_in_max"),
+            bytes_out_max: self.number("sandbox.http_bytes_out_max"),
+            calls_max: chosen(self.number("sandbox.http_calls_max"), usual.calls_max),
+            connections_max: chosen(self.number("sandbox.http_connections_max"), usual.connections_max),
+            connections_process_max: chosen(
+                self.number("sandbox.http_connections_process_max"),
+                usual.connections_process_max,
+            ),
+            ..usual
         }
     }
 }

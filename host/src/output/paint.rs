@@ -38,8 +38,17 @@ impl Paint {
 
     /// Colours if stdout is a terminal, and `NO_COLOR` (no-color.org) is not set.
     pub(crate) fn stdout() -> Self {
+        Self::on(std::io::stdout().is_terminal())
+    }
+
+    /// The same for stderr.
+    pub(crate) fn stderr() -> Self {
+        Self::on(std::io::stderr().is_terminal())
+    }
+
+    fn on(terminal: bool) -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { on: !unwanted && std::io::stdout().is_terminal() }
+        Self { on: !unwanted && terminal }
     }
 
     /// Whether colours are written.

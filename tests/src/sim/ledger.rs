@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use stepwright_store::*;
-use stepwright_workflow::{BatchId, TaskId, Timestamp, WorkerId};
+use stepwright_workflow::{BatchId, StepId, TaskId, Timestamp, WorkerId};
 
 use super::store::{SimStore, blocking};
 
@@ -31,6 +31,11 @@ impl Ledger for SimStore {
     async fn discrepancies(&self) -> Result<Discrepancies> {
         self.read("discrepancies").await?;
         blocking(self.inner.discrepancies())
+    }
+
+    async fn receipts(&self, before: Option<(StepId, u32)>, limit: u32) -> Result<Vec<AttemptReceipt>> {
+        self.read("receipts").await?;
+        blocking(self.inner.receipts(before, limit))
     }
 }
 

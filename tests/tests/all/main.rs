@@ -7,6 +7,7 @@
     reason = "a test that cannot go on should say so and end"
 )]
 
+mod authors;
 mod cli;
 mod discovery;
 mod disk;
@@ -21,7 +22,9 @@ mod ledger;
 mod model;
 mod partition;
 mod pauses;
+mod polyglot;
 mod recovery;
 mod retention;
 mod script;
 mod simulation;
+mod tutorial;

@@ -26,6 +26,9 @@ pub(crate) struct Ground {
     pub(crate) victim: Victim,
 }
 
+/// Calls of one attempt to the host's own interfaces.
+pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
+
 /// How often it is looked whether the connections of a step are closed, 5 ms apart: five seconds.
 const CLOSING_LOOKS: u32 = 1_000;
 
@@ -48,6 +51,7 @@ pub fn tightened(options: &EngineOptions) -> EngineOptions {
         handles_max: 256,
         transfer_bytes_max: 1 << 20,
         host_call_bytes_max: 4 << 20,
+        host_calls_max: HOST_CALLS_MAX,
         output_bytes_max: 64 << 10,
         log_bytes_max: 16 << 10,
         log_lines_max: 100,

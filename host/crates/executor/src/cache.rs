@@ -151,6 +151,20 @@ impl Plugins {
 
     /// The plugin with this digest, loaded first if need be. However many ask at the same time, it is loaded once.
     pub(crate) async fn get(self: &Arc<Self>, digest: Digest) -> Result<Ready, LoadError> {
+        self.get_or_load(digest, None).await
+    }
+
+    /// The plugin that a component is, without its being in the folder: known by its digest until others push it out.
+    pub(crate) async fn hold(self: &Arc<Self>, component: Vec<u8>) -> Result<Digest, LoadError> {
+        let digest = Digest::of(&component);
+        self.get_or_load(digest, Some(component)).await.map(|_| digest)
+    }
+
+    async fn get_or_load(
+        self: &Arc<Self>,
+        digest: Digest,
+        component: Option<Vec<u8>>,
+    ) -> Result<Ready, LoadError> {
         let entry = self.entry(digest);
         if let Some(ready) = entry.ready.get() {
             count(&self.counters.ready);
@@ -160,7 +174,7 @@ impl Plugins {
         if let Some(ready) = entry.ready.get() {
             return Ok(ready.clone());
         }
-        let loaded = match self.load_aside(digest, &entry, None).await {
+        let loaded = match self.load_aside(digest, &entry, component).await {
             // One that was damaged here is fetched again.
             Err(LoadError::Folder(FolderError::Missing(_) | FolderError::Corrupt { .. }))
                 if matches!(self.components, Components::Cache(..)) =>

@@ -51,7 +51,7 @@ impl Asker {
     /// Notes what was asked for, where that is wanted.
     pub(crate) fn observe(&self, wanted: &[Wanted]) {
         if let Some(observations) = &self.outside.observations {
-            wanted.iter().for_each(|wish| observations.note(&self.plugin, wish));
+            wanted.iter().for_each(|wish| observations.note(&self.plugin, wish, 1));
         }
     }
 }
@@ -140,10 +140,10 @@ impl WasiHttpHooks for Reach {
         options: Option<RequestOptions>,
         _: Ending,
     ) -> Box<dyn Future<Output = Answer> + Send> {
-        let outbound = self.outbound();
+        let outbound = self.outbound().map(|outbound| (outbound.account.turn(), outbound));
         Box::new(async move {
-            let outbound = outbound.ok_or(Error::HttpRequestDenied)?;
-            let (response, rest) = outbound.run(request, options).await?;
+            let (turn, outbound) = outbound.ok_or(Error::HttpRequestDenied)?;
+            let (response, rest) = outbound.run(turn, request, options).await?;
             Ok((response, Box::new(rest) as Ending))
         })
     }

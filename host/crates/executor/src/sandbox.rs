@@ -9,6 +9,7 @@ use wasmtime_wasi::p2::bindings::{filesystem, random};
 
 use crate::bindings::{self, PluginPre};
 use crate::call::{Control, HostBroken};
+use crate::egress;
 use crate::engine::{self, EngineOptions, StartError};
 use crate::limits::Limits;
 use crate::meter::Meter;
@@ -105,6 +106,7 @@ fn offered(engine: &Engine) -> wasmtime::Result<Linker<StepState>> {
     filesystem::preopens::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
     random::random::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
     random::insecure::add_to_linker::<_, HasSelf<StepState>>(&mut linker, |state| state)?;
+    egress::code::link(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
 }

@@ -121,14 +121,14 @@ pub struct Suggestion {
 }
 
 impl Observations {
-    /// Notes a wish.
-    pub(crate) fn note(&self, plugin: &str, wanted: &Wanted) {
+    /// Notes a wish that was made so many times.
+    pub fn note(&self, plugin: &str, wanted: &Wanted, times: u64) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wish = (plugin.to_owned(), wanted.clone());
-        if let Some(times) = noted.get_mut(&wish) {
-            *times += 1;
+        if let Some(noted) = noted.get_mut(&wish) {
+            *noted = noted.saturating_add(times);
         } else if noted.len() < WISHES_MAX {
-            noted.insert(wish, 1);
+            noted.insert(wish, times);
         }
     }
 
@@ -175,13 +175,13 @@ mod tests {
     fn what_was_observed_becomes_one_entry_for_each_plugin() {
         let observed = Observations::default();
         let http = |text: &str| Wanted::Http(text.parse().unwrap());
-        observed.note("shop/charge", &http("GET https://api.example.com"));
-        observed.note("shop/charge", &http("POST https://api.example.com"));
-        observed.note("shop/charge", &http("POST https://api.example.com"));
-        observed.note("shop/charge", &Wanted::Network("10.1.2.3/32".parse().unwrap()));
-        observed.note("shop/charge", &Wanted::secret("api-key"));
-        observed.note("shop/charge", &Wanted::SecretHost("api-key".into(), "api.example.com".into()));
-        observed.note("a/b", &Wanted::setting("re\"gion"));
+        observed.note("shop/charge", &http("GET https://api.example.com"), 1);
+        observed.note("shop/charge", &http("POST https://api.example.com"), 1);
+        observed.note("shop/charge", &http("POST https://api.example.com"), 1);
+        observed.note("shop/charge", &Wanted::Network("10.1.2.3/32".parse().unwrap()), 1);
+        observed.note("shop/charge", &Wanted::secret("api-key"), 1);
+        observed.note("shop/charge", &Wanted::SecretHost("api-key".into(), "api.example.com".into()), 1);
+        observed.note("a/b", &Wanted::setting("re\"gion"), 1);
         let suggestions = observed.suggestions();
         let texts: Vec<&str> = suggestions.iter().map(|it| it.toml.as_str()).collect();
         assert_eq!(

@@ -100,6 +100,11 @@ impl WasmExecutor {
         self.plugins.get(digest).await.map(|_| ()).map_err(|error| verdict::unavailable(&error))
     }
 
+    /// Takes a component that is in no folder, to be run under its digest: for whoever tries things. Says why if it cannot be run.
+    pub async fn hold(&self, component: Vec<u8>) -> Result<Digest, Failure> {
+        self.plugins.hold(component).await.map_err(|error| verdict::unavailable(&error))
+    }
+
     /// How often plugins were found ready, loaded, refused or compiled.
     pub fn cache_counts(&self) -> CacheCounts {
         self.plugins.counts()

@@ -1,9 +1,9 @@
 WITH j AS MATERIALIZED (
     SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::integer[], $6::integer[], $7::bigint[],
                          $8::text[], $9::text[], $10::bytea[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-                         $15::text[])
+                         $15::text[], $17::text[])
                   AS j (step_id, attempt, batch_id, state, failures, losses, ready_at, status, failure, digest, started_at,
-                        execution_us, cpu_us, memory_bytes_peak, log)
+                        execution_us, cpu_us, memory_bytes_peak, log, usage)
 ),
 moved AS (
     UPDATE steps AS s
@@ -14,9 +14,9 @@ moved AS (
 ),
 lines AS (
     INSERT INTO attempts (step_id, attempt, batch_id, status, failure, digest, started_at, recorded_at, execution_us, cpu_us,
-                          memory_bytes_peak, log, led_to, retry_at)
+                          memory_bytes_peak, log, led_to, retry_at, usage)
     SELECT step_id, attempt, batch_id, status, failure, digest, started_at, $16, execution_us, cpu_us, memory_bytes_peak, log,
-           state, ready_at
+           state, ready_at, usage
     FROM moved
 ),
 queued AS (

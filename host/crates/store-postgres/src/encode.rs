@@ -85,6 +85,7 @@ pub(crate) struct Lines {
     pub(crate) cpu_us: Vec<i64>,
     pub(crate) memory_bytes_peak: Vec<i64>,
     pub(crate) logs: Vec<Option<String>>,
+    pub(crate) usages: Vec<Option<String>>,
 }
 
 pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a AttemptLine>) -> Lines {
@@ -96,6 +97,7 @@ pub(crate) fn lines<'a>(lines: impl IntoIterator<Item = &'a AttemptLine>) -> Lin
         columns.cpu_us.push(big(line.cpu_us));
         columns.memory_bytes_peak.push(big(line.memory_bytes_peak));
         columns.logs.push(line.log.as_ref().map(|log| log.as_str().to_owned()));
+        columns.usages.push(line.usage.to_column());
     }
     columns
 }

@@ -2,7 +2,7 @@ SELECT a.step_id AS "step_id!: i64", a.attempt AS "attempt!: i64", a.batch_id AS
        b.worker_id AS "worker_id!: i64", w.name AS "worker_name!: String", a.status AS "status!: String",
        a.failure AS "failure?: String", a.digest AS "digest?: Vec<u8>", a.started_at AS "started_at?: i64",
        a.recorded_at AS "recorded_at!: i64", a.execution_us AS "execution_us!: i64", a.cpu_us AS "cpu_us!: i64",
-       a.memory_bytes_peak AS "memory_bytes_peak!: i64", a.log AS "log?: String",
+       a.memory_bytes_peak AS "memory_bytes_peak!: i64", a.usage AS "usage?: String", a.log AS "log?: String",
        a.led_to AS "led_to?: String", a.retry_at AS "retry_at?: i64"
 FROM attempts AS a
 JOIN batches AS b ON b.id = a.batch_id

@@ -66,7 +66,7 @@ pub(crate) fn outputs(attempts: &[CompletedAttempt]) -> Result<String> {
     array(attempts.iter().map(|done| (done.key.step, done.key.attempt, done.key.batch, done.output.as_str())))
 }
 
-/// `[step, attempt, batch, digest, started_at, execution_us, cpu_us, memory_bytes_peak, log]`
+/// `[step, attempt, batch, digest, started_at, execution_us, cpu_us, memory_bytes_peak, log, usage]`
 pub(crate) fn completed(attempts: &[CompletedAttempt]) -> Result<String> {
     array(attempts.iter().map(|CompletedAttempt { key, line, .. }| {
         (
@@ -79,12 +79,13 @@ pub(crate) fn completed(attempts: &[CompletedAttempt]) -> Result<String> {
             line.cpu_us,
             line.memory_bytes_peak,
             line.log.as_ref().map(Payload::as_str),
+            line.usage.to_column(),
         )
     }))
 }
 
 /// `[step, attempt, batch, state, failures, losses, ready_at, status, failure, digest, started_at, execution_us, cpu_us,
-/// memory_bytes_peak, log]`
+/// memory_bytes_peak, log, usage]`
 pub(crate) fn ended(attempts: &[EndedAttempt]) -> Result<String> {
     let mut items = Vec::with_capacity(attempts.len());
     for EndedAttempt { key, to, ready_at, status, failure, line } in attempts {
@@ -104,6 +105,7 @@ pub(crate) fn ended(attempts: &[EndedAttempt]) -> Result<String> {
             line.cpu_us,
             line.memory_bytes_peak,
             line.log.as_ref().map(Payload::as_str),
+            line.usage.to_column(),
         ));
     }
     array(items)

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use stepwright_store::column::number;
-use stepwright_store::row::{BatchStepRow, BatchSummaryRow, NoteRow};
+use stepwright_store::row::{BatchStepRow, BatchSummaryRow, NoteRow, ReceiptRow};
 use stepwright_store::{
-    BatchFilter, BatchRecord, BatchStep, BatchSummary, Discrepancies, Ledger, NoteRecord, Result, StoreError,
+    AttemptReceipt, BatchFilter, BatchRecord, BatchStep, BatchSummary, Discrepancies, Ledger, NoteRecord,
+    Result, StoreError,
 };
-use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp};
+use stepwright_workflow::{BatchId, Plan, PlanId, StepId, TaskId, Timestamp};
 
 use crate::catalog::plan;
 use crate::encode;
@@ -35,6 +36,10 @@ impl Ledger for SqliteStore {
 
     async fn discrepancies(&self) -> Result<Discrepancies> {
         discrepancies(self).await
+    }
+
+    async fn receipts(&self, before: Option<(StepId, u32)>, limit: u32) -> Result<Vec<AttemptReceipt>> {
+        receipts(self, before, limit).await
     }
 }
 
@@ -110,4 +115,17 @@ async fn discrepancies(store: &SqliteStore) -> Result<Discrepancies> {
     let row = sqlx::query_file!("queries/discrepancies.sql").fetch_one(&store.readers).await;
     let row = row.map_err(engine("count the discrepancies"))?;
     Ok(Discrepancies { count: number("count of notes", row.count)?, last_at: row.last_at.map(Timestamp) })
+}
+
+async fn receipts(
+    store: &SqliteStore,
+    before: Option<(StepId, u32)>,
+    limit: u32,
+) -> Result<Vec<AttemptReceipt>> {
+    let (step, attempt) = before.map_or((i64::MAX, 0), |(step, attempt)| (step.0, i64::from(attempt)));
+    let limit = i64::from(limit);
+    store.counters.statement();
+    let rows = sqlx::query_file_as!(ReceiptRow, "queries/receipts.sql", step, attempt, limit);
+    let rows = rows.fetch_all(&store.readers).await.map_err(engine("read what attempts used"))?;
+    rows.into_iter().map(ReceiptRow::receipt).collect()
 }

@@ -122,7 +122,8 @@ macro_rules! conformance {
                 batches_are_listed_by_filter_and_page,
                 a_batch_is_read_with_its_attempts_and_notes,
                 a_tasks_batches_are_found_by_steps_attempts_and_notes,
-                discrepancies_are_counted;
+                discrepancies_are_counted,
+                receipts_come_newest_first_page_by_page;
             retention:
                 only_settled_tasks_of_the_states_named_are_due,
                 a_removed_task_leaves_nothing_behind,

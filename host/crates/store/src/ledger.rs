@@ -7,6 +7,7 @@ use stepwright_workflow::{BatchId, Digest, Failure, StepId, TaskId, Timestamp, W
 
 use crate::Result;
 use crate::record::{AttemptStatus, BatchEnd, BatchState};
+use crate::usage::AttemptReceipt;
 use crate::view::NoteRecord;
 
 /// What an operator asks of the ledger. Reads only.
@@ -22,6 +23,8 @@ pub trait Ledger {
     async fn batch_notes(&self, batches: &[BatchId]) -> Result<Vec<NoteRecord>>;
     /// How many discrepancies were noted: read from an index that holds nothing else.
     async fn discrepancies(&self) -> Result<Discrepancies>;
+    /// What the newest attempts used, newest steps first, at most `limit`. `before` is the last one of the page before.
+    async fn receipts(&self, before: Option<(StepId, u32)>, limit: u32) -> Result<Vec<AttemptReceipt>>;
 }
 
 /// Which batches to list.

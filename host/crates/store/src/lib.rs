@@ -14,6 +14,7 @@ pub mod retention;
 pub mod row;
 pub mod schema;
 pub mod token;
+mod usage;
 pub mod view;
 
 use async_trait::async_trait;
@@ -31,6 +32,7 @@ pub use presence::{NewOrchestrator, OrchestratorRecord};
 pub use record::*;
 pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Removed, Retention, TableSize};
 pub use token::*;
+pub use usage::{AttemptReceipt, Usage};
 pub use view::*;
 
 /// The result of everything that a store does.

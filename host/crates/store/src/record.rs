@@ -10,6 +10,8 @@ use stepwright_workflow::{
     AttemptKey, BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId,
 };
 
+use crate::usage::Usage;
+
 /// Whether a registration changed anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -161,6 +163,8 @@ pub struct AttemptLine {
     pub cpu_us: u64,
     /// The most linear memory that it held, in bytes.
     pub memory_bytes_peak: u64,
+    /// What it used beside.
+    pub usage: Usage,
     /// The last lines of its log as JSON; `None` if there are none.
     pub log: Option<Payload>,
 }

@@ -16,7 +16,7 @@ use crate::column::{digest, json, number, parsed, payload};
 pub use crate::presence::OrchestratorRow;
 use crate::{
     AttemptRecord, AuditedTask, LeasedStep, NoteRecord, OpenBatch, PauseRecord, ReadyStep, Result,
-    StepRecord, StepRow, StepStatistics, StoreError, SuspectRecord, TaskSummary, WorkerRecord,
+    StepRecord, StepRow, StepStatistics, StoreError, SuspectRecord, TaskSummary, Usage, WorkerRecord,
 };
 
 /// The key of an attempt.
@@ -150,6 +150,7 @@ pub struct AttemptRow {
     pub execution_us: i64,
     pub cpu_us: i64,
     pub memory_bytes_peak: i64,
+    pub usage: Option<String>,
     pub log: Option<String>,
     pub led_to: Option<String>,
     pub retry_at: Option<i64>,
@@ -178,6 +179,7 @@ impl AttemptRow {
             execution_us: number("attempts.execution_us", self.execution_us)?,
             cpu_us: number("attempts.cpu_us", self.cpu_us)?,
             memory_bytes_peak: number("attempts.memory_bytes_peak", self.memory_bytes_peak)?,
+            usage: Usage::from_column(self.usage.as_deref())?,
             log: self.log.map(|text| payload("attempts.log", text)).transpose()?,
             led_to: self.led_to.as_deref().map(|state| parsed("attempts.led_to", state)).transpose()?,
             retry_at: self.retry_at.map(Timestamp),

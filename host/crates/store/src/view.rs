@@ -7,6 +7,7 @@ use stepwright_workflow::{BatchId, Digest, Failure, Payload, PlanId, StepId, Tas
 
 use crate::pause::PauseRecord;
 use crate::record::{AttemptStatus, NoteKind, WorkerState};
+use crate::usage::Usage;
 
 /// A stored note.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -188,6 +189,8 @@ pub struct AttemptRecord {
     pub cpu_us: u64,
     /// The most linear memory that it held, in bytes.
     pub memory_bytes_peak: u64,
+    /// What it used beside.
+    pub usage: Usage,
     /// The last lines of its log, as JSON.
     pub log: Option<Payload>,
     /// What a failed or lost attempt made of its step; `None` for lines of before that was kept.

@@ -72,7 +72,12 @@ pub(super) async fn register(
     Ok(Exit::Good)
 }
 
-async fn add(store: &dyn Store, component: &Component, context: &Context) -> Result<Added, CliError> {
+/// Registers one component whose bytes are kept.
+pub(super) async fn add(
+    store: &dyn Store,
+    component: &Component,
+    context: &Context,
+) -> Result<Added, CliError> {
     let inspection = &component.inspection;
     let plugin = NewPlugin {
         digest: inspection.digest,

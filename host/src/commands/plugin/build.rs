@@ -1,23 +1,26 @@
-//! `plugin build`: Cargo does the work; here its answers are read.
+//! `plugin build`: the language's own tools do the work; what comes out is inspected, and registered if wanted.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 
-use serde::Deserialize;
-use tokio::process::Command;
-
+use super::project::Project;
 use super::{Identity, Inspector, add};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
+use crate::output::when;
 
-/// The target of every plugin.
-const TARGET: &str = "wasm32-wasip2";
+pub(super) const EXAMPLES: &str = "\
+A directory with a Cargo.toml is built with 'cargo build --release --target wasm32-wasip2', one with a stepwright.plugin.toml \
+with the commands in it; tools that are missing are fetched into the project first.
+
+Examples:
+  stepwright plugin build plugins/shop
+  stepwright plugin build plugins/shop --add";
 
 /// What to build.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArguments {
-    /// The crate's directory, or its Cargo.toml.
+    /// The plugin's directory, or its Cargo.toml or stepwright.plugin.toml.
     #[arg(value_name = "PATH", default_value = ".")]
     path: PathBuf,
     /// Register it when it is built.
@@ -28,9 +31,7 @@ pub(crate) struct BuildArguments {
 }
 
 pub(crate) async fn run(arguments: &BuildArguments, context: &Context) -> Result<Exit, CliError> {
-    let manifest = manifest(&arguments.path)?;
-    prepare_target().await?;
-    let files = cargo_build(&manifest).await?;
+    let files = Project::find(&arguments.path)?.build().await?;
     if files.len() > 1 && arguments.identity.is_given() {
         return Err(CliError::new("--name and --version are for one plugin; this builds several"));
     }
@@ -44,6 +45,7 @@ pub(crate) async fn run(arguments: &BuildArguments, context: &Context) -> Result
         arguments.identity.apply(description);
         Built {
             file: component.file.clone(),
+            bytes: component.inspection.bytes,
             plugin: format!("{}@{}", description.name, description.version),
             handlers: description.handlers.iter().map(|handler| handler.name.clone()).collect(),
         }
@@ -54,6 +56,7 @@ pub(crate) async fn run(arguments: &BuildArguments, context: &Context) -> Result
 #[derive(serde::Serialize)]
 struct Built {
     file: String,
+    bytes: u64,
     plugin: String,
     handlers: Vec<String>,
 }
@@ -68,113 +71,13 @@ fn tell(report: &Report, context: &Context) -> Result<Exit, CliError> {
         output::json(report)?;
         return Ok(Exit::Good);
     }
-    for Built { file, plugin, handlers } in &report.plugins {
-        output::line(format_args!("{file}: {plugin} with {}", handlers.join(", ")))?;
+    for Built { file, bytes, plugin, handlers } in &report.plugins {
+        output::line(format_args!(
+            "{file}: {plugin}, {}, with {}",
+            when::bytes(*bytes),
+            handlers.join(", ")
+        ))?;
         output::hint(format_args!("register it with 'stepwright plugin add {file}'"));
     }
     Ok(Exit::Good)
-}
-
-fn manifest(path: &Path) -> Result<PathBuf, CliError> {
-    let manifest = if path.is_dir() { path.join("Cargo.toml") } else { path.to_owned() };
-    if manifest.is_file() {
-        return Ok(manifest);
-    }
-    Err(CliError::new(format!(
-        "there is no {}; name the directory of a plugin's crate, or build it your way and use 'stepwright plugin add'",
-        manifest.display()
-    )))
-}
-
-/// Adds the target if rustup manages the toolchain and does not have it. Without rustup, Cargo will say what is missing.
-async fn prepare_target() -> Result<(), CliError> {
-    let listed = Command::new("rustup").args(["target", "list", "--installed"]).output().await;
-    let Ok(listed) = listed else { return Ok(()) };
-    let installed = String::from_utf8_lossy(&listed.stdout);
-    if !listed.status.success() || installed.lines().any(|target| target.trim() == TARGET) {
-        return Ok(());
-    }
-    output::hint(format_args!("the target {TARGET} is not installed: running 'rustup target add {TARGET}'"));
-    let added = Command::new("rustup").args(["target", "add", TARGET]).stdout(Stdio::null()).status().await;
-    match added {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(CliError::new(format!("'rustup target add {TARGET}' ended with {status}"))),
-        Err(error) => Err(CliError::caused("failed to start rustup", &error)),
-    }
-}
-
-/// Builds, and returns the components that the named crate, or each of a workspace's, gave.
-async fn cargo_build(manifest: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--target", TARGET, "--message-format", "json-render-diagnostics"]);
-    // Its progress and its diagnostics go straight to the person.
-    cargo
-        .arg("--manifest-path")
-        .arg(manifest)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit());
-    let started = cargo.spawn().map_err(|error| {
-        CliError::caused(
-            "failed to start cargo, which builds plugins; install Rust from https://rustup.rs",
-            &error,
-        )
-    })?;
-    let built = started.wait_with_output().await?;
-    if !built.status.success() {
-        return Err(CliError::new(format!("cargo could not build {}; see above", manifest.display())));
-    }
-    let files = components(&String::from_utf8_lossy(&built.stdout));
-    if files.is_empty() {
-        return Err(CliError::new(format!(
-            "{} gives no component; add 'crate-type = [\"cdylib\"]' to its [lib] section",
-            manifest.display()
-        )));
-    }
-    Ok(files)
-}
-
-/// One of Cargo's messages, as far as it matters here (the Cargo book, "External tools").
-#[derive(Deserialize)]
-struct Message {
-    reason: String,
-    #[serde(default)]
-    filenames: Vec<PathBuf>,
-}
-
-/// The components among the files that Cargo says it made.
-fn components(messages: &str) -> Vec<PathBuf> {
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let files = messages
-        .filter(|message| message.reason == "compiler-artifact")
-        .flat_map(|message| message.filenames);
-    files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn components_are_found_among_cargos_messages() {
-        let messages = concat!(
-            r#"{"reason":"compiler-artifact","filenames":["/t/libserde.rlib","/t/libserde.rmeta"],"fresh":true}"#,
-            "\nsome text that is no message\n",
-            r#"{"reason":"build-script-executed","filenames":["/t/no.wasm"]}"#,
-            "\n",
-            r#"{"reason":"compiler-artifact","filenames":["/t/shop.wasm"],"fresh":false}"#,
-            "\n",
-            r#"{"reason":"build-finished","success":true}"#,
-        );
-        assert_eq!(components(messages), [PathBuf::from("/t/shop.wasm")]);
-    }
-
-    #[test]
-    fn a_directory_without_a_crate_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = format!("{:?}", manifest(folder.path()).unwrap_err());
-        assert!(error.contains("Cargo.toml") && error.contains("plugin add"), "{error}");
-        std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
-        assert_eq!(manifest(folder.path()).unwrap(), folder.path().join("Cargo.toml"));
-    }
 }

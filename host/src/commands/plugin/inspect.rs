@@ -37,7 +37,7 @@ struct Inspected<'a> {
 
 pub(crate) async fn run(arguments: &InspectArguments, context: &Context) -> Result<Exit, CliError> {
     let path = Path::new(&arguments.plugin);
-    if path.is_file() || path.extension().is_some_and(|extension| extension == "wasm") {
+    if is_file(path) {
         let inspection = Inspector::start(context)?.look(path).await?.inspection;
         let (digest, bytes) = (inspection.digest, inspection.bytes);
         show(
@@ -65,7 +65,13 @@ fn show(inspected: &Inspected<'_>, (schemas, context): (bool, &Context)) -> Resu
     }
 }
 
-async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
+/// Whether a component's file is meant, and no registered plugin.
+pub(super) fn is_file(path: &Path) -> bool {
+    path.is_file() || path.extension().is_some_and(|extension| extension == "wasm")
+}
+
+/// The plugin that a reference names: of the version named, or the one registered last.
+pub(crate) async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
     let (name, version) = match reference.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (reference, None),

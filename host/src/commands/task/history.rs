@@ -310,7 +310,7 @@ fn toned(kind: EventKind, what: &str) -> Entry {
 mod tests {
     use super::*;
     use crate::watch::samples;
-    use stepwright_store::BatchEnd;
+    use stepwright_store::{BatchEnd, Usage};
     use stepwright_workflow::retry::RetryPolicy;
     use stepwright_workflow::step::StepState;
     use stepwright_workflow::task::TaskState;
@@ -384,6 +384,7 @@ mod tests {
             execution_us: 1_500,
             cpu_us: 0,
             memory_bytes_peak: 0,
+            usage: Usage::default(),
             log: None,
             led_to: None,
             retry_at: None,

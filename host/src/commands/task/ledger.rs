@@ -94,7 +94,7 @@ pub(super) fn notes(notes: &[NoteRecord], record: &TaskRecord, paint: Paint) -> 
 mod tests {
     use super::*;
     use crate::watch::samples;
-    use stepwright_store::NoteKind;
+    use stepwright_store::{NoteKind, Usage};
     use stepwright_workflow::step::StepState;
     use stepwright_workflow::{BatchId, Digest, Failure, FailureClass, Payload, StepId, TaskId, WorkerId};
 
@@ -115,6 +115,7 @@ mod tests {
             execution_us: 30_000_000,
             cpu_us: 900,
             memory_bytes_peak: 1_179_648,
+            usage: Usage::default(),
             led_to: None,
             retry_at: None,
             log: Some(

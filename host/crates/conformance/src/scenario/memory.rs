@@ -35,7 +35,7 @@ pub(super) fn memory() -> Vec<Attack> {
 }
 
 fn refused_by_the_pool() -> Expected {
-    Expected::refused("invalid", "does not compile")
+    Expected::refused("invalid", "pooling allocator")
 }
 
 fn many_memories() -> Result<Vec<u8>, String> {

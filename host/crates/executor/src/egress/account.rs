@@ -1,7 +1,9 @@
 //! What one attempt has sent and received, and how much of it is left.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime_wasi_http::Error;
@@ -25,6 +27,9 @@ pub(crate) struct Account {
 /// The right to hold a connection; given back when the response is read and the socket closed, or both are dropped.
 #[derive(Debug)]
 pub(crate) struct Permits(#[allow(dead_code, reason = "held, not read")] [OwnedSemaphorePermit; 2]);
+
+/// A turn among the attempt's own requests.
+pub(crate) type Turn = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
 
 impl Account {
     pub(crate) fn new(options: EgressOptions, journal: Journal) -> Self {
@@ -55,14 +60,25 @@ impl Account {
         self.sent.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Waits for a place among the attempt's own requests, then among those of the process.
-    pub(crate) async fn connection(&self, process: &Arc<Semaphore>) -> Result<Permits, Error> {
+    /// Takes a turn among the attempt's own requests. They go in the order in which the guest made them: it will read the
+    /// responses in that order, and a later one that went first would wait for it with its place.
+    pub(crate) fn turn(&self) -> Turn {
+        let connections = Arc::clone(&self.connections);
+        let mut turn: Turn = Box::pin(async move { connections.acquire_owned().await.ok() });
+        // Being asked once puts it into the queue.
+        match turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(place) => Box::pin(std::future::ready(place)),
+            Poll::Pending => turn,
+        }
+    }
+
+    /// Waits for the turn, then for a place among the requests of the process.
+    pub(crate) async fn connection(&self, turn: Turn, process: &Arc<Semaphore>) -> Result<Permits, Error> {
         let wait = self.options.connect_max;
-        let place =
-            |semaphore: &Arc<Semaphore>| tokio::time::timeout(wait, Arc::clone(semaphore).acquire_owned());
-        let (own, max) = (place(&self.connections).await, self.options.connections_max);
-        let Ok(Ok(own)) = own else { return Err(self.no_place("http_connections_max", max)) };
-        let (shared, max) = (place(process).await, self.options.connections_process_max);
+        let (own, max) = (tokio::time::timeout(wait, turn).await, self.options.connections_max);
+        let Ok(Some(own)) = own else { return Err(self.no_place("http_connections_max", max)) };
+        let shared = tokio::time::timeout(wait, Arc::clone(process).acquire_owned()).await;
+        let max = self.options.connections_process_max;
         let Ok(Ok(shared)) = shared else { return Err(self.no_place("http_connections_process_max", max)) };
         Ok(Permits([own, shared]))
     }

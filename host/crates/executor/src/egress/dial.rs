@@ -147,9 +147,11 @@ pub(crate) async fn exchange(
                 && let Poll::Ready(ended) = running.as_mut().poll(context)
             {
                 connection = None;
-                if let Err(error) = ended {
-                    return Poll::Ready(Err(error));
-                }
+                // A connection may end badly after the response has come whole, as TLS does without a farewell.
+                return match (sending.as_mut().poll(context), ended) {
+                    (Poll::Pending, Err(error)) => Poll::Ready(Err(error)),
+                    (polled, _) => polled,
+                };
             }
             sending.as_mut().poll(context)
         });
@@ -157,10 +159,13 @@ pub(crate) async fn exchange(
         timely.map_err(|_| Error::HttpResponseTimeout)?.map_err(told)?
     };
     let rest: Rest = Box::pin(async move {
-        match connection {
-            Some(connection) => connection.await.map_err(|_| Error::ConnectionTerminated),
-            None => Ok(()),
+        // How a connection ends matters only while a body is read, and then the body tells.
+        if let Some(connection) = connection
+            && let Err(error) = connection.await
+        {
+            tracing::debug!(%error, "a connection ended");
         }
+        Ok(())
     });
     Ok((response, rest))
 }

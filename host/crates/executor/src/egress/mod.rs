@@ -8,6 +8,7 @@
 pub(crate) mod account;
 mod address;
 mod body;
+pub(crate) mod code;
 mod dial;
 mod fake;
 mod options;

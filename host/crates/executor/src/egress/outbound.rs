@@ -10,7 +10,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use crate::egress::account::{Account, Permits};
+use crate::egress::account::{Account, Permits, Turn};
 use crate::egress::body::{Download, Upload};
 use crate::egress::dial::{self, Rest};
 use crate::egress::secrets::{Exchange, Held, Kept};
@@ -31,7 +31,12 @@ type Answer = Result<(Response<WasiBody>, Rest), Error>;
 
 impl Outbound {
     /// Checks, sends, and waits for the response's headers.
-    pub(crate) async fn run(self, request: Request<WasiBody>, wishes: Option<RequestOptions>) -> Answer {
+    pub(crate) async fn run(
+        self,
+        turn: Turn,
+        request: Request<WasiBody>,
+        wishes: Option<RequestOptions>,
+    ) -> Answer {
         self.account.ask()?;
         let (mut parts, body) = request.into_parts();
         let target = Target::of(&parts).map_err(|why| self.refuse(&why, Error::HttpRequestUriInvalid))?;
@@ -40,7 +45,7 @@ impl Outbound {
         let host = target.header().map_err(|why| self.refuse(&why, Error::HttpRequestUriInvalid))?;
         parts.headers.insert(HOST, host);
         let egress = &self.asker.outside.egress;
-        let permits = Arc::new(self.account.connection(&egress.connections).await?);
+        let permits = Arc::new(self.account.connection(turn, &egress.connections).await?);
         let request = Request::from_parts(parts, body);
         match &egress.way {
             Way::Real(network) => {

@@ -127,6 +127,17 @@ pub(crate) fn covers_host(granted: &str, host: &Host<String>) -> bool {
 }
 
 impl HttpGrant {
+    /// Whether it allows all that another grant would: the same scheme and port, its host, its methods.
+    pub fn includes(&self, other: &Self) -> bool {
+        let methods = self.methods.is_empty()
+            || (!other.methods.is_empty()
+                && other.methods.iter().all(|method| self.methods.contains(method)));
+        methods
+            && self.plain == other.plain
+            && self.port == other.port
+            && (self.host == other.host || covers_host(&self.host, &other.host))
+    }
+
     /// Whether it allows a request.
     pub(crate) fn covers(&self, target: &Target) -> bool {
         let method = target.method.as_str();

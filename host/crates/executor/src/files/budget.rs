@@ -125,7 +125,7 @@ impl Budget {
         self.written.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn note_bytes(&self, room: Room) {
+    fn note_bytes(&self, room: Room) {
         let Purse { limit, max, .. } = self.purse(room);
         self.journal.notice(format!("the limit {limit} is reached: an attempt may write {max} bytes there"));
     }

@@ -48,11 +48,8 @@ impl OutputStream for Metered {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        let left = self.budget.left(self.room);
-        if left == 0 {
-            self.budget.note_bytes(self.room);
-            return Err(full());
-        }
+        // One byte is permitted when none is left: the write of it fails, where a flush of what came before must not.
+        let left = self.budget.left(self.room).max(1);
         let permit = self.inner.check_write()?;
         Ok(permit.min(usize::try_from(left).unwrap_or(usize::MAX)))
     }

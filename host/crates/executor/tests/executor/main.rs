@@ -7,6 +7,13 @@
     reason = "a wrong sandbox is a failed test"
 )]
 
+mod bench;
+mod files;
+mod http;
+mod limits;
+mod secrets;
+mod server;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;

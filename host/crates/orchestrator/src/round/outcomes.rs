@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use stepwright_store::{
     AttemptLine, AttemptStatus, BatchEnd, ClosedBatch, CompletedAttempt, EndedAttempt, LeasedStep, NewNote,
-    NoteKind, OpenBatch, StoreError,
+    NoteKind, OpenBatch, StoreError, Usage,
 };
-use stepwright_transport::wire::StepOutcome;
+use stepwright_transport::wire::{Receipt, StepOutcome};
 use stepwright_workflow::step::{self, StepEvent, StepState};
 use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Payload, PlanId, StepId, TaskId};
 
@@ -218,6 +218,19 @@ fn line(outcome: &StepOutcome) -> AttemptLine {
         execution_us: outcome.execution_us,
         cpu_us: outcome.receipt.cpu_us,
         memory_bytes_peak: outcome.receipt.memory_bytes_peak,
+        usage: usage(&outcome.receipt),
         log: (!outcome.log.is_empty()).then(|| Payload::of(&outcome.log).ok()).flatten(),
+    }
+}
+
+fn usage(receipt: &Receipt) -> Usage {
+    Usage {
+        bytes_in: receipt.bytes_in,
+        bytes_out: receipt.bytes_out,
+        host_calls: receipt.host_calls,
+        http_calls: receipt.http_calls,
+        http_bytes_out: receipt.http_bytes_out,
+        http_bytes_in: receipt.http_bytes_in,
+        file_bytes_written: receipt.file_bytes_written,
     }
 }

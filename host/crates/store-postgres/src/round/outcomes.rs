@@ -36,7 +36,8 @@ impl PostgresRound {
             &lines.cpu_us,
             &lines.memory_bytes_peak,
             &lines.logs as &[Option<String>],
-            now.0
+            now.0,
+            &lines.usages as &[Option<String>]
         );
         moved
             .into_iter()
@@ -80,7 +81,8 @@ impl PostgresRound {
             &lines.cpu_us,
             &lines.memory_bytes_peak,
             &lines.logs as &[Option<String>],
-            now.0
+            now.0,
+            &lines.usages as &[Option<String>]
         );
         moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
     }

@@ -6,7 +6,7 @@ use stepwright_workflow::{BatchId, Digest, StepId, TaskId};
 use super::{DIAMOND, NOW, SINGLE, World, at, committed, completed, failed, standing, worker};
 use crate::{
     AttemptStatus, BatchEnd, BatchFilter, BatchState, ClosedBatch, Discrepancies, NewBatch, NewNote,
-    NoteKind, Store,
+    NoteKind, Store, Usage,
 };
 
 fn everything() -> BatchFilter {
@@ -142,4 +142,27 @@ pub async fn discrepancies_are_counted(store: &dyn Store) {
     committed!(store, note(&notes, at(4)));
     let expected = Discrepancies { count: 2, last_at: Some(at(4)) };
     assert_eq!(store.discrepancies().await.unwrap(), expected);
+}
+
+/// Every attempt once, whatever the page's size, with what it used.
+pub async fn receipts_come_newest_first_page_by_page(store: &dyn Store) {
+    let world = World::new(store, SINGLE).await;
+    assert_eq!(store.receipts(None, 10).await.unwrap(), []);
+    let usage = Usage { bytes_in: 7, http_calls: 3, ..Usage::default() };
+    let key = world.leased().await;
+    let mut again = failed(key, standing(StepState::Ready, 1, 0), None);
+    again.line.usage = usage;
+    committed!(store, end(&[again], NOW));
+    let second = world.leased().await;
+    committed!(store, complete(&[completed(second, "1")], NOW));
+    let all = store.receipts(None, 10).await.unwrap();
+    let seen: Vec<_> = all.iter().map(|it| (it.step, it.attempt, it.status, it.usage, it.plan)).collect();
+    let expected = [
+        (second.step, 2, AttemptStatus::Completed, Usage::default(), world.plan),
+        (key.step, 1, AttemptStatus::Failed, usage, world.plan),
+    ];
+    assert_eq!(seen, expected);
+    let first = store.receipts(None, 1).await.unwrap();
+    assert_eq!(first, all[..1]);
+    assert_eq!(store.receipts(Some((first[0].step, first[0].attempt)), 10).await.unwrap(), all[1..]);
 }

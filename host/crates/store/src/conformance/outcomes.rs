@@ -6,7 +6,7 @@ use stepwright_workflow::{AttemptKey, BatchId, Digest, Failure, FailureClass, St
 use super::{NOW, SINGLE, World, at, committed, completed, failed, payload, standing};
 use crate::{
     AttemptLine, AttemptRecord, AttemptStatus, CompletedAttempt, EndedAttempt, LeasedStep, RunningAttempt,
-    Store,
+    Store, Usage,
 };
 
 /// All of the line is read back, with the worker and the component that ran.
@@ -19,6 +19,7 @@ pub async fn a_completed_attempt_leaves_its_output_and_its_line(store: &dyn Stor
         execution_us: 1_234,
         cpu_us: 567,
         memory_bytes_peak: 1 << 33,
+        usage: Usage { bytes_in: 9, http_bytes_in: 1 << 40, ..Usage::default() },
         log: Some(payload("[\"a line\"]")),
     };
     let done = CompletedAttempt { key, output: payload("{\"paid\": true}"), line: line.clone() };
@@ -43,6 +44,7 @@ pub async fn a_completed_attempt_leaves_its_output_and_its_line(store: &dyn Stor
         execution_us: line.execution_us,
         cpu_us: line.cpu_us,
         memory_bytes_peak: line.memory_bytes_peak,
+        usage: line.usage,
         log: line.log,
         led_to: None,
         retry_at: None,

@@ -7,7 +7,10 @@ use stepwright_workflow::{BatchId, Plan, PlanId, StepId, TaskId, Timestamp, Work
 
 use super::failure;
 use crate::column::{digest, json, number, parsed};
-use crate::{BatchStep, BatchSummary, ExpiredTask, Found, PlannedStep, Result, StoreError, TableSize};
+use crate::{
+    AttemptReceipt, BatchStep, BatchSummary, ExpiredTask, Found, PlannedStep, Result, StoreError, TableSize,
+    Usage,
+};
 
 /// A batch in a list.
 #[derive(Debug)]
@@ -155,6 +158,36 @@ impl TableSizeRow {
             index_bytes: number("a table's size", self.index_bytes)?,
             unused_bytes: optional(self.unused_bytes)?,
             vacuumed_at: self.vacuumed_at.map(Timestamp),
+        })
+    }
+}
+
+/// What an attempt used.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "the fields are those of `AttemptReceipt`")]
+pub struct ReceiptRow {
+    pub step_id: i64,
+    pub attempt: i64,
+    pub plan_id: i64,
+    pub status: String,
+    pub execution_us: i64,
+    pub cpu_us: i64,
+    pub memory_bytes_peak: i64,
+    pub usage: Option<String>,
+}
+
+impl ReceiptRow {
+    /// What the row says.
+    pub fn receipt(self) -> Result<AttemptReceipt> {
+        Ok(AttemptReceipt {
+            step: StepId(self.step_id),
+            attempt: number("attempts.attempt", self.attempt)?,
+            plan: PlanId(self.plan_id),
+            status: parsed("attempts.status", &self.status)?,
+            execution_us: number("attempts.execution_us", self.execution_us)?,
+            cpu_us: number("attempts.cpu_us", self.cpu_us)?,
+            memory_bytes_peak: number("attempts.memory_bytes_peak", self.memory_bytes_peak)?,
+            usage: Usage::from_column(self.usage.as_deref())?,
         })
     }
 }
