@@ -111,7 +111,6 @@ fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 24] {
         component_bytes_max,
         plugins_loaded_max,
         describe_max,
-        compiler: _,
     } = options;
     [
         ("memory_bytes", *memory_bytes_max),
