@@ -74,6 +74,7 @@ async fn measure(name: &'static str, bytes: Vec<u8>) -> anyhow::Result<Start> {
         program: std::env::current_exe()?.with_file_name("stepwright"),
         arguments: vec!["compile-component".into()],
         cpu_max: CompilerProcess::CPU_MAX * 4,
+        wall_max: CompilerProcess::wall_for(CompilerProcess::CPU_MAX * 4),
         memory_bytes_max: CompilerProcess::MEMORY_BYTES_MAX,
     });
     let apart = Sandbox::start(EngineOptions { slots: 1, compiler: apart, ..EngineOptions::default() })?;

@@ -9,7 +9,7 @@ use stepwright_executor::{EngineOptions, Sandbox, inspect};
 use stepwright_orchestrator::catalog::{self, Prepared};
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions, supply};
 use stepwright_postgres_harness::Database;
-use stepwright_registry::PluginFolder;
+use stepwright_registry::{Blobs, PluginFolder};
 use stepwright_store::{NewPlugin, Store, WorkerState};
 use stepwright_transport::zmq::{self, BindOptions};
 use stepwright_workflow::{Clock, Payload, Timestamp};
@@ -111,7 +111,7 @@ impl World {
         let (orchestrator, handle) =
             Orchestrator::new(options, Arc::clone(&store), port, Arc::new(SystemClock), random);
         let orchestrator =
-            orchestrator.supplying(supply::of_folder(PluginFolder::open(&data.path().join("plugins"))?));
+            orchestrator.supplying(supply::of_registry(Blobs::folder(&data.path().join("plugins"))?));
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
         let stopped = stop.clone();
@@ -197,6 +197,9 @@ async fn add_plugin(store: &dyn Store, plugins: &PluginFolder, bytes: &[u8]) -> 
         version: found.description.version.clone(),
         bytes: found.bytes,
         description: Payload::of(&found.description)?,
+        source: "file".to_owned(),
+        signatures: Payload::of(&[(); 0])?,
+        imports: found.imports.clone(),
     };
     store.add_plugin(&plugin, SystemClock.now()).await?;
     Ok(())

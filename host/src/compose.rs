@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use stepwright_executor::{
-    CompiledFolder, ComponentCache, Components, Egress, EngineOptions, Executor, GrantBook, Sandbox, Supply,
-    Trust, WasmExecutor,
+    CompiledFolder, ComponentCache, Components, Egress, EngineOptions, Executor, Fetched, GrantBook, Order,
+    Sandbox, Supply, Trust, WasmExecutor,
 };
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::supply::{self, Shelf};
 use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
+use stepwright_registry::{PluginName, Verdict};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
 use stepwright_transport::gate::{Gate, GateOptions, GateTls, Pump, Timeouts, Token, Tunnel, TunnelOptions};
@@ -81,7 +82,7 @@ pub(crate) async fn further_pumps(
 
 /// Where an orchestrator takes the components from that its workers ask for.
 fn shelf(context: &Context) -> Result<Shelf, CliError> {
-    Ok(supply::of_folder(context.plugins()?))
+    Ok(supply::of_registry(context.blobs()?))
 }
 
 /// How a pump is listed among the orchestrators: its socket for workers of this machine, and the gate for the others if it is open.
@@ -250,7 +251,49 @@ pub(crate) fn wasm_executor_with(
     slots: u32,
     compiled: CompiledFolder,
 ) -> Result<WasmExecutor, CliError> {
-    assemble(context, slots, (context.plugins()?.into(), compiled))
+    // What is registered was checked when that was done.
+    assemble(context, slots, (components(context)?, Trust::Off, compiled))
+}
+
+/// The components of a process that has the registry at hand.
+fn components(context: &Context) -> Result<Components, CliError> {
+    if context.config.registry_url.is_empty() {
+        return Ok(context.plugins()?.into());
+    }
+    let (blobs, (supply, mut orders)) = (context.blobs()?, Supply::new(Supply::PATIENCE));
+    tokio::spawn(async move {
+        while let Some(Order { digest, reply }) = orders.recv().await {
+            let found = blobs.get(&digest).await.map_err(|error| error.to_string());
+            let fetched = found.map(|bytes| Fetched { bytes: bytes.into(), signatures: Vec::new() });
+            // Whoever asked may have given up.
+            let _ = reply.send(fetched);
+        }
+    });
+    Ok(Components::Cache(component_cache(context)?, supply))
+}
+
+fn component_cache(context: &Context) -> Result<ComponentCache, CliError> {
+    let path = context.config.component_cache_dir();
+    ComponentCache::open(&path, context.config.components_bytes_max).map_err(|error| {
+        CliError::new(format!("failed to open the directory of fetched plugins {}: {error}", path.display()))
+    })
+}
+
+/// Whether a worker asks for signatures, as the rules of its settings say.
+fn trust(context: &Context) -> Result<Trust, CliError> {
+    let policy = context.config.trust()?;
+    if policy.is_off() {
+        return Ok(Trust::Off);
+    }
+    Ok(Trust::Check(Arc::new(move |plugin, digest, signatures| {
+        let name: PluginName = plugin.parse().map_err(|error| format!("{error}"))?;
+        match policy.check(&name, digest, signatures) {
+            Ok(Verdict::Unsigned { warning }) => tracing::warn!(%digest, "{warning}"),
+            Ok(Verdict::Trusted { .. } | Verdict::NotAsked) => {}
+            Err(refused) => return Err(refused.to_string()),
+        }
+        Ok(())
+    })))
 }
 
 /// What runs the steps of a worker process, all links together, and what those links are to fetch for it.
@@ -258,12 +301,9 @@ pub(crate) fn fetching_executor(
     context: &Context,
     slots: u32,
 ) -> Result<(Arc<dyn Executor>, Fetches), CliError> {
-    let path = context.config.component_cache_dir();
-    let cache = ComponentCache::open(&path, context.config.components_bytes_max).map_err(|error| {
-        CliError::new(format!("failed to open the directory of fetched plugins {}: {error}", path.display()))
-    })?;
     let (supply, orders) = Supply::new(Supply::PATIENCE);
-    let executor = assemble(context, slots, (Components::Cache(cache, supply), context.compiled()?))?;
+    let components = Components::Cache(component_cache(context)?, supply);
+    let executor = assemble(context, slots, (components, trust(context)?, context.compiled()?))?;
     Ok((Arc::new(executor), Fetches::new(orders)))
 }
 
@@ -271,10 +311,10 @@ pub(crate) fn fetching_executor(
 fn assemble(
     context: &Context,
     slots: u32,
-    (components, compiled): (Components, CompiledFolder),
+    (components, trust, compiled): (Components, Trust, CompiledFolder),
 ) -> Result<WasmExecutor, CliError> {
     let (sandbox, scratch) = (sandbox(context, slots)?, context.config.scratch_dir());
-    let executor = WasmExecutor::trusting(sandbox, (components, Trust::Off), compiled, context.clock.clone())
+    let executor = WasmExecutor::trusting(sandbox, (components, trust), compiled, context.clock.clone())
         .with_egress(egress(context)?)
         .with_grants(grants(context)?)
         .with_scratch(&scratch)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use stepwright_executor::{CompiledFolder, Observations};
-use stepwright_registry::PluginFolder;
+use stepwright_registry::{Blobs, PluginFolder};
 use stepwright_store::Store;
 use stepwright_workflow::{Clock as _, Timestamp};
 
@@ -42,7 +42,19 @@ impl Context {
         })
     }
 
-    /// The folder of components.
+    /// The registry's components, wherever the settings say that they are.
+    pub(crate) fn blobs(&self) -> Result<Blobs, CliError> {
+        let Config { registry_url, variables, .. } = &self.config;
+        if !registry_url.is_empty() {
+            return Ok(Blobs::at(registry_url, variables.all())?);
+        }
+        let path = self.config.plugin_dir();
+        Blobs::folder(&path).map_err(|error| {
+            CliError::new(format!("failed to open the plugin directory {}: {error}", path.display()))
+        })
+    }
+
+    /// This machine's folder of components.
     pub(crate) fn plugins(&self) -> Result<PluginFolder, CliError> {
         let path = self.config.plugin_dir();
         PluginFolder::open(&path).map_err(|error| {

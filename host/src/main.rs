@@ -26,6 +26,8 @@ use crate::cli::Cli;
 use crate::error::Exit;
 
 fn main() -> ExitCode {
+    // Every part that speaks TLS uses this one; the first to come wins, so a second one changes nothing.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let cli = Cli::parse();
     let json = cli.global.json;
     match cli.check(std::env::args_os()).and_then(|()| commands::run(cli)) {

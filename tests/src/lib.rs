@@ -13,6 +13,7 @@ pub mod disk;
 pub mod liar;
 pub mod mixed;
 pub mod model;
+pub mod oci;
 pub mod partition;
 pub mod processes;
 pub mod rig;

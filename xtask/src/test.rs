@@ -12,7 +12,10 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         other => return Err(format!("unknown arguments {other:?}; known is --fast")),
     };
     section("tools", || {
-        tools::wasm_target().and_then(|()| tools::nextest()).and_then(|()| tools::postgres())
+        tools::wasm_target()
+            .and_then(|()| tools::nextest())
+            .and_then(|()| tools::postgres())
+            .and_then(|()| tools::oci_registry())
     })?;
     section("repository checks", tidy::tidy)?;
     section("guests", || {

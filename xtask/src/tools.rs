@@ -41,16 +41,37 @@ pub(crate) fn postgres() -> Outcome {
     if std::env::var_os("DATABASE_URL").is_some() || stepwright_postgres_harness::programs().is_ok() {
         return Ok(());
     }
+    install("PostgreSQL", "postgresql")?;
+    stepwright_postgres_harness::programs().map(|_| ())
+}
+
+/// Makes sure that the tests find an OCI registry to push to.
+pub(crate) fn oci_registry() -> Outcome {
+    let is_there = || works(Command::new("docker-registry").arg("--version"));
+    if is_there() {
+        return Ok(());
+    }
+    install("an OCI registry", "docker-registry")?;
+    if is_there() {
+        return Ok(());
+    }
+    Err("there is no 'docker-registry'; install the package of that name (Debian, Ubuntu), or put the CNCF distribution's \
+         'registry' into the path under that name"
+        .to_owned())
+}
+
+/// Installs a package where that can be done unasked: as root, with apt-get. Elsewhere the caller says what to do.
+fn install(what: &str, package: &str) -> Outcome {
     if works(Command::new("apt-get").arg("--version"))
         && read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
     {
-        eprintln!("PostgreSQL is not installed; installing it");
+        eprintln!("{what} is not installed; installing it");
         run(Command::new("apt-get").args(["update", "--quiet"]))?;
         run(Command::new("apt-get")
-            .args(["install", "--yes", "--quiet", "--no-install-recommends", "postgresql"])
+            .args(["install", "--yes", "--quiet", "--no-install-recommends", package])
             .env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    stepwright_postgres_harness::programs().map(|_| ())
+    Ok(())
 }
 
 /// Builds every guest: the example plugins and the hostile fixtures.

@@ -272,6 +272,7 @@ async fn known_digest(store: &dyn Store, text: &str) -> Result<PauseTarget, CliE
 mod tests {
     use super::*;
     use clap::Parser as _;
+    use stepwright_store::PluginState;
     use stepwright_workflow::Payload;
 
     #[test]
@@ -300,6 +301,11 @@ mod tests {
             bytes: 1,
             description: Payload::null(),
             registered_at: Timestamp(0),
+            state: PluginState::Enabled,
+            changed: None,
+            source: "file".to_owned(),
+            signatures: Payload::null(),
+            imports: None,
         };
         let plugins = [plugin("1.0.0"), plugin("1.1.0")];
         let known = |text: &str| known_plugin(&plugins, text, true).map_err(|error| format!("{error:?}"));

@@ -26,7 +26,11 @@ fn as_object(layers: &Layers) -> Value {
             json!({ "value": without_password(setting.kind, value), "origin": origin, "help": setting.help }),
         ))
     });
-    Value::Object(settings.collect::<Map<_, _>>())
+    let mut shown = settings.collect::<Map<_, _>>();
+    if !layers.trust.is_empty() {
+        shown.insert("trust".to_owned(), json!(layers.trust));
+    }
+    Value::Object(shown)
 }
 
 fn show(layers: &Layers) {
@@ -37,5 +41,9 @@ fn show(layers: &Layers) {
             let shown = if value.is_empty() { "(none)" } else { &value };
             println!("{:widest$}  {shown:<20}  {}", setting.key, origin.place);
         }
+    }
+    for rule in &layers.trust {
+        let shown = format!("{} {}", rule.namespace, rule.policy);
+        println!("{:widest$}  {shown:<20}  {}", "[[trust]]", rule.place);
     }
 }

@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::grants::GrantSpec;
 use super::settings::{Kind, SETTINGS, find, variable};
+use super::trust::{self, TrustSetting};
 use super::{CommandFlags, ConfigProblem, entry, grants};
 use crate::cli::GlobalFlags;
 use crate::error::CliError;
@@ -27,6 +28,8 @@ pub(crate) struct Origin {
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     pub(crate) values: BTreeMap<&'static str, (String, Origin)>,
+    /// The tables `[[trust]]` of the file.
+    pub(crate) trust: Vec<TrustSetting>,
     pub(crate) problems: Vec<ConfigProblem>,
     /// The `[[grants]]` of the file.
     pub(crate) grants: Vec<GrantSpec>,
@@ -101,6 +104,7 @@ impl Layers {
                 {
                     self.table(file, text, &full, inner);
                 }
+                DeValue::Array(rules) if full == trust::TABLE => trust::read(self, (file, text), rules),
                 DeValue::String(value) => self.set(&full, value.to_string(), "file", place),
                 DeValue::Integer(value) => self.set(&full, value.as_str().to_owned(), "file", place),
                 DeValue::Boolean(value) if find(&full).is_none_or(|setting| setting.kind == Kind::Flag) => {
@@ -171,7 +175,9 @@ fn is_url(database: &str) -> bool {
 
 /// A value as it may be shown: an address without its password.
 pub(crate) fn without_password(kind: Kind, value: &str) -> String {
-    let (Kind::Url, Some((scheme, rest))) = (kind, value.split_once("://")) else { return value.to_owned() };
+    let (Kind::Url | Kind::Place, Some((scheme, rest))) = (kind, value.split_once("://")) else {
+        return value.to_owned();
+    };
     match rest.rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
         Some((Some((user, _)), host)) => format!("{scheme}://{user}:***@{host}"),
         _ => value.to_owned(),

@@ -8,13 +8,17 @@ mod gate;
 mod grants;
 mod layers;
 mod settings;
+mod trust;
 mod typed;
+mod variables;
 
 pub(crate) use gate::Endpoint;
 pub(crate) use grants::GrantSpec;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;
+pub(crate) use trust::public_key;
 pub(crate) use typed::{Config, Database, hostname};
+pub(crate) use variables::{OCI_PASSWORD, OCI_USERNAME, Variables};
 
 use crate::cli::{GlobalFlags, OrchestrateFlags, WorkFlags};
 use crate::error::CliError;
@@ -46,13 +50,17 @@ pub(crate) struct CommandFlags {
 /// Reads everything; every problem is listed.
 #[allow(clippy::disallowed_methods, reason = "only here the environment is read")]
 pub(crate) fn load(global: &GlobalFlags, flags: &CommandFlags) -> Result<(Layers, Config), CliError> {
-    let environment: Vec<(String, String)> =
-        std::env::vars().filter(|(name, _)| name.starts_with("STEPWRIGHT_")).collect();
+    let all = || {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    };
+    let (variables, environment) = Variables::split(all());
     let mut layers = Layers::new();
     layers.file(global.config.as_deref())?;
     layers.environment(&environment);
     layers.flags(global, flags);
-    let config = Config::read(&mut layers);
+    let mut config = Config::read(&mut layers);
+    config.variables = variables;
     if layers.problems.is_empty() {
         return Ok((layers, config));
     }

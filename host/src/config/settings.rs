@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Path,
     /// An address that may hold a password, which is never shown.
     Url,
+    /// An address of a place for plugins; its password is never shown either.
+    Place,
     /// A duration such as `250ms` or `5s`.
     Duration,
     /// A size such as `64MiB`.
@@ -65,6 +67,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Kind::OneOf(&["auto", "human", "json"]),
         "auto",
         "Lines, JSON, or lines on a terminal and JSON elsewhere.",
+    ),
+    setting(
+        "registry.url",
+        Kind::Place,
+        "",
+        "Where registered plugins are kept, as file:///directory, s3://bucket/prefix, gs://…, az://… or https://…. Default: 'plugins' in the data directory.",
+    ),
+    setting(
+        "registry.oci_insecure_hosts",
+        Kind::Text,
+        "",
+        "OCI registries to speak plain HTTP with, as host:port, separated by commas; with this machine's own it is spoken anyway.",
     ),
     setting("orchestrator.heartbeat", Kind::Duration, "1s", "How often workers send a sign of life."),
     setting(
@@ -304,7 +318,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "sandbox.compile_time",
         Kind::Duration,
         "60s",
-        "CPU time of compiling one component, in whole seconds; four times as much by the clock.",
+        "CPU time of compiling one component, in whole seconds; by the clock ten times as much and a minute.",
     ),
     setting("sandbox.compile_memory", Kind::Size, "2GiB", "Address space of compiling one component."),
     setting(

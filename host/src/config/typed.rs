@@ -8,6 +8,8 @@ use stepwright_executor::{Compiler, CompilerProcess, EgressOptions, EngineOption
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
 use stepwright_orchestrator::pruner::PrunerOptions;
+use stepwright_registry::TrustPolicy;
+use stepwright_registry::blobs::{ADDRESSES, is_address};
 use stepwright_transport::gate::TunnelTls;
 use stepwright_worker::WorkerOptions;
 use stepwright_workflow::batch::BatchLimits;
@@ -18,7 +20,10 @@ use super::gate::{Endpoint, GateSettings};
 use super::grants::GrantSpec;
 use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
+use super::trust::{self, TrustSetting};
+use super::variables::Variables;
 use crate::cli::LogFormat;
+use crate::error::CliError;
 
 /// The orchestrator's socket in the run directory.
 const SOCKET: &str = "orchestrator.sock";
@@ -89,6 +94,13 @@ pub(crate) struct Config {
     pub(crate) observe: bool,
     /// Certificates that it trusts beside the public ones.
     pub(crate) http_certificates: Option<PathBuf>,
+    /// Where registered plugins are kept; empty for the folder in the data directory.
+    pub(crate) registry_url: String,
+    /// OCI registries to speak plain HTTP with.
+    pub(crate) oci_insecure_hosts: Vec<String>,
+    /// Variables that are no settings.
+    pub(crate) variables: Variables,
+    trust: Vec<TrustSetting>,
     orchestrator: OrchestratorOptions,
     pruner: PrunerOptions,
     worker: WorkerOptions,
@@ -131,6 +143,10 @@ impl Config {
             message_bytes_max: read.count("wire.message_bytes_max"),
             compiled_bytes_max: read.number("sandbox.compiled_bytes_max"),
             components_bytes_max: read.number("worker.components_bytes_max"),
+            registry_url: read.text("registry.url"),
+            oci_insecure_hosts: read.list("registry.oci_insecure_hosts"),
+            variables: Variables::default(),
+            trust: read.0.trust.clone(),
             orchestrator: read.orchestrator(),
             pruner: read.pruner(),
             worker: read.worker(),
@@ -142,6 +158,11 @@ impl Config {
             data_dir,
             run_dir,
         }
+    }
+
+    /// Whose signatures plugins need. Reads the files of the keys.
+    pub(crate) fn trust(&self) -> Result<TrustPolicy, CliError> {
+        trust::load(&self.trust)
     }
 
     /// Where components are kept.
@@ -239,6 +260,12 @@ impl Reader<'_> {
         parsed.unwrap_or(0)
     }
 
+    /// Texts separated by commas.
+    fn list(&mut self, key: &'static str) -> Vec<String> {
+        let text = self.text(key);
+        text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
+    }
+
     pub(super) fn count(&mut self, key: &'static str) -> usize {
         usize::try_from(self.number(key)).unwrap_or(usize::MAX)
     }
@@ -316,6 +343,7 @@ impl Reader<'_> {
     }
 
     fn engine(&mut self) -> EngineOptions {
+        let compile_time = Duration::from_millis(self.number("sandbox.compile_time"));
         EngineOptions {
             memory_bytes_max: self.number("sandbox.memory"),
             memory_bytes_ceiling: self.number("sandbox.memory_ceiling"),
@@ -331,7 +359,8 @@ impl Reader<'_> {
                 // The very program that runs, also after another was put in its place.
                 program: PathBuf::from("/proc/self/exe"),
                 arguments: vec!["compile-component".into()],
-                cpu_max: Duration::from_millis(self.number("sandbox.compile_time")),
+                cpu_max: compile_time,
+                wall_max: CompilerProcess::wall_for(compile_time),
                 memory_bytes_max: self.number("sandbox.compile_memory"),
             }),
             ..EngineOptions::default()
@@ -370,6 +399,10 @@ fn fits(kind: Kind, value: &str) -> Result<(), String> {
             "'{}' is no address of PostgreSQL; write postgres://user:password@host:5432/database",
             without_password(kind, value)
         )),
+        Kind::Place if value.is_empty() || is_address(value) => Ok(()),
+        Kind::Place => {
+            Err(format!("'{}' is no place for plugins; write {ADDRESSES}", without_password(kind, value)))
+        }
         Kind::Duration => duration_ms(value).and_then(|ms| above_zero(ms, value)),
         Kind::Size => size_bytes(value).and_then(|bytes| above_zero(bytes, value)),
         Kind::Number(least, most) => match value.parse::<u64>() {

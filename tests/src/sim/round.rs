@@ -214,6 +214,18 @@ impl Round for SimRound {
         blocking(self.statement("parked").await?.parked(after, limit))
     }
 
+    async fn plugin_versions(&mut self, name: &str) -> Result<Vec<PluginRecord>> {
+        blocking(self.statement("plugin_versions").await?.plugin_versions(name))
+    }
+
+    async fn change_plugins(&mut self, change: &PluginChange) -> Result<()> {
+        blocking(self.statement("change_plugins").await?.change_plugins(change))
+    }
+
+    async fn remove_plugins(&mut self, name: &str, versions: &[String]) -> Result<Vec<String>> {
+        blocking(self.statement("remove_plugins").await?.remove_plugins(name, versions))
+    }
+
     async fn suspect(
         &mut self,
         components: &[Digest],

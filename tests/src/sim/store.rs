@@ -124,6 +124,11 @@ impl Store for SimStore {
         blocking(self.inner.plugins())
     }
 
+    async fn plans_in_use(&self) -> Result<Vec<(PlanId, u64)>> {
+        self.read("plans_in_use").await?;
+        blocking(self.inner.plans_in_use())
+    }
+
     async fn add_template(&self, template: &NewTemplate, now: Timestamp) -> Result<Added> {
         self.read("add_template").await?;
         blocking(self.inner.add_template(template, now))

@@ -98,7 +98,7 @@ fn one_call_shows_its_output_and_what_it_used() {
     std::fs::write(&config, "{\"pieces_max\": 4}").expect("a file");
     let parent = format!("reserve_inventory={}", parent.display());
     let (component, config) = (plugin("packing"), config.to_string_lossy().into_owned());
-    let given = ["--json-input", "{\"order_id\": \"A-1\"}", "--config", &config, "--parent", &parent];
+    let given = ["--json-input", "{\"order_id\": \"A-1\"}", "--step-config", &config, "--parent", &parent];
     let ran = done(&deployment, &[&["plugin", "run", &component, "pack_order"], &given[..]].concat());
     let packed: Value = serde_json::from_slice(&ran.stdout).expect("only the output is on stdout");
     assert_eq!(packed["parcels"].as_array().map(Vec::len), Some(2));

@@ -9,6 +9,7 @@
 
 mod authors;
 mod cli;
+mod compile;
 mod discovery;
 mod disk;
 mod docs;
@@ -20,11 +21,15 @@ mod hostile;
 mod idle;
 mod ledger;
 mod model;
+mod oci;
 mod partition;
 mod pauses;
 mod polyglot;
 mod recovery;
+mod registry;
 mod retention;
 mod script;
+mod signatures;
 mod simulation;
+mod supply;
 mod tutorial;

@@ -32,8 +32,6 @@ const CODE_BYTES_MAX: u64 = 512 << 20;
 const COMPLAINT_BYTES_MAX: u64 = 8 << 10;
 /// Threads of one compilation. Its address space is limited, and each takes some.
 const THREADS_MAX: usize = 4;
-/// The wall clock's share of the CPU's limit: a compiler that others keep from the CPU is no bomb.
-const PATIENCE: u32 = 4;
 
 /// One compilation at a time in each process, whoever wants it: the others wait, and steps keep their CPUs.
 static COMPILING: Mutex<()> = Mutex::new(());
@@ -55,8 +53,10 @@ pub struct CompilerProcess {
     pub program: PathBuf,
     /// What it is told.
     pub arguments: Vec<OsString>,
-    /// CPU time, over all its threads, in whole seconds. The wall clock has four times as much.
+    /// CPU time, over all its threads, in whole seconds.
     pub cpu_max: Duration,
+    /// By the clock. Far more than the CPU time: a compiler that others keep from the CPU is no bomb.
+    pub wall_max: Duration,
     /// Address space in bytes.
     pub memory_bytes_max: u64,
 }
@@ -66,6 +66,11 @@ impl CompilerProcess {
     pub const CPU_MAX: Duration = Duration::from_secs(60);
     /// Address space of one compilation. Python's 18 MB take 350 MB of memory.
     pub const MEMORY_BYTES_MAX: u64 = 2 << 30;
+
+    /// The clock's limit that goes with so much CPU time: on a machine where ten others want each CPU, and a minute for a bad one.
+    pub fn wall_for(cpu_max: Duration) -> Duration {
+        cpu_max.saturating_mul(10).saturating_add(Duration::from_secs(60))
+    }
 }
 
 /// Code that this build's compiler has made just now. Nothing else is ever loaded, but what the host itself has kept of it.
@@ -182,7 +187,7 @@ impl CompilerProcess {
                 end(&mut child)?;
                 return Err(error);
             }
-            let in_time = answer.recv_timeout(self.cpu_max * PATIENCE);
+            let in_time = answer.recv_timeout(self.wall_max);
             let overdue = matches!(in_time, Err(mpsc::RecvTimeoutError::Timeout));
             let status = end(&mut child)?;
             // Its end closes the pipe, so this does not wait for long.
@@ -211,7 +216,7 @@ impl CompilerProcess {
 
     fn verdict(&self, ended: Ended) -> Result<Code, CompileError> {
         if ended.overdue {
-            let (wall, cpu) = ((self.cpu_max * PATIENCE).as_millis(), self.cpu_max.as_millis());
+            let (wall, cpu) = (self.wall_max.as_millis(), self.cpu_max.as_millis());
             let why = format!("it took more than {wall} ms of wall clock, with less than {cpu} ms of CPU");
             return Err(CompileError::BrokeOff(why));
         }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
-use stepwright_registry::{FolderError, PluginFolder, PrivateFolder};
+use stepwright_registry::{FolderError, PluginFolder, PrivateFolder, Signature};
 use stepwright_workflow::Digest;
 
-use crate::supply::{Fetched, Signature, Supply};
+use crate::supply::{Fetched, Supply};
 
 /// The largest list of signatures that is read back, in bytes.
 const SIGNATURES_BYTES_MAX: u64 = 64 << 10;

@@ -111,6 +111,8 @@ fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 24] {
         component_bytes_max,
         plugins_loaded_max,
         describe_max,
+        // Not a limit of steps: a compiler's process has its own.
+        compiler: _,
     } = options;
     [
         ("memory_bytes", *memory_bytes_max),
@@ -180,7 +182,8 @@ pub fn markdown() -> String {
          Every limit with its default. This file is printed by the code and tested to equal it; see `limit_table.rs`.\n\
          A *setting* changes a limit for all plugins, the key of a *grant's* `limits` for one plugin; a template's limits for\n\
          memory, CPU and output count where they are lower. A limit that ends a step names itself in the failure; one that only\n\
-         stops a request or a write is named in the step's log.\n\n\
+         stops a request or a write is named in the step's log. Compiling a component has limits of its own, the settings\n\
+         `sandbox.compile_time` and `sandbox.compile_memory`.\n\n\
          | limit | default | counted over | setting | grant | what |\n|---|---|---|---|---|---|\n",
     );
     let values = values(&EngineOptions::default(), &EgressOptions::default());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use stepwright_registry::Signature;
 use stepwright_workflow::Digest;
 use tokio::sync::{mpsc, oneshot};
 
@@ -16,15 +16,6 @@ pub struct Fetched {
     pub bytes: Vec<u8>,
     /// Who vouches for it.
     pub signatures: Vec<Signature>,
-}
-
-/// A signature over a component's digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signature {
-    /// Whose it is: the public key, as it stands in settings.
-    pub key: String,
-    /// The signature in base64.
-    pub signature: String,
 }
 
 /// A component that is wanted.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use semver::Version;
 use stepwright_registry::{Description, ParentDescription};
 use stepwright_store::{
-    Added, NewTask, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord, TemplateSource,
+    Added, NewTask, NewTemplate, PluginRecord, PluginState, Store, StoreError, TemplateRecord, TemplateSource,
 };
 use stepwright_workflow::template::{
-    ContextProblems, ContextSchema, HandlerOffer, ParentOffer, PluginOffer, PluginSource, ResolveProblems,
-    Template, TemplateProblems,
+    ContextProblems, ContextSchema, HandlerOffer, OfferTerms, ParentOffer, PluginOffer, PluginSource,
+    ResolveProblems, Template, TemplateProblems,
 };
 use stepwright_workflow::{Payload, Plan, PlanId, Timestamp};
 
@@ -134,6 +134,35 @@ pub async fn prepare(
     Prepared::new(store.add_plan(&plan).await?, plan)
 }
 
+/// What new tasks of a registered template would run now, in one environment.
+#[derive(Debug)]
+pub struct Resolution {
+    /// `namespace/name@version`.
+    pub template: String,
+    /// The environment.
+    pub environment: String,
+    /// The plan, or why there is none.
+    pub plan: Result<Plan, String>,
+}
+
+/// Resolves every registered template as if a task were started now: in the environment given, and in those that it names.
+pub async fn resolutions(store: &dyn Store, environment: &str) -> Result<Vec<Resolution>, CatalogError> {
+    let plugins = Plugins::load(store).await?;
+    let mut found = Vec::new();
+    for record in store.templates().await? {
+        let source = store.template(&record.namespace, &record.name, Some(&record.version)).await?;
+        let Some(source) = source else { continue };
+        let reference = full_name(&record);
+        let template = Template::parse(&reference, &source.source)?;
+        let named = template.environments().filter(|named| *named != environment);
+        for environment in std::iter::once(environment).chain(named) {
+            let plan = template.resolve(environment, &plugins).map_err(|problems| problems.to_string());
+            found.push(Resolution { template: reference.clone(), environment: environment.to_owned(), plan });
+        }
+    }
+    Ok(found)
+}
+
 async fn locate(store: &dyn Store, reference: &str, path: &str) -> Result<(String, String), CatalogError> {
     if let Some((namespace, name)) = path.split_once('/') {
         return Ok((namespace.to_owned(), name.to_owned()));
@@ -242,5 +271,10 @@ fn offer(record: &PluginRecord) -> Result<PluginOffer, StoreError> {
             parents: parents?,
         });
     }
-    Ok(PluginOffer { name: record.name.clone(), version, digest: record.digest, handlers })
+    let terms = match record.state {
+        PluginState::Enabled => OfferTerms::Open,
+        PluginState::Yanked => OfferTerms::Exact,
+        PluginState::Disabled | PluginState::Quarantined => OfferTerms::Closed,
+    };
+    Ok(PluginOffer { name: record.name.clone(), version, digest: record.digest, terms, handlers })
 }

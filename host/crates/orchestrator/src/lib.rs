@@ -20,12 +20,14 @@ pub mod operator;
 mod options;
 pub mod pauses;
 mod plans;
+pub mod plugins;
 pub mod pruner;
 mod pump;
 mod round;
 mod session;
 mod stats;
 pub mod supply;
+pub mod sweep;
 
 pub use handle::{HandleError, OrchestratorHandle};
 pub use options::{Listing, OrchestratorOptions, Random};

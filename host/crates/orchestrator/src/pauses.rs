@@ -54,25 +54,43 @@ pub async fn resume(
     deed: &Deed,
     now: Timestamp,
 ) -> Result<bool, OperatorError> {
-    let mut plans = Plans::default();
     let mut tx = store.round().await?;
-    let was_paused = tx.resume(target).await?;
-    match target {
-        PauseTarget::Task(task) if was_paused => {
-            tx.note(&[deed.note(*task, None, "resumed the task")], now).await?;
-        }
-        // Whoever resumes a component trusts it again.
-        PauseTarget::Digest(digest) => tx.acquit(&[*digest]).await?,
-        _ => {}
+    let mut lifted = lift(&mut *tx, target).await?;
+    if let (true, PauseTarget::Task(task)) = (lifted.was_paused, target) {
+        tx.note(&[deed.note(*task, None, "resumed the task")], now).await?;
     }
-    let mut next = put_back(&mut *tx, &mut plans, StepId(0)).await?;
     tx.commit().await?;
-    while let Some(after) = next {
+    put_back_rest(store, &mut lifted).await?;
+    Ok(lifted.was_paused)
+}
+
+/// A pause that was taken away, and how far what it had set aside was put back.
+pub(crate) struct Lifted {
+    pub(crate) was_paused: bool,
+    plans: Plans,
+    next: Option<StepId>,
+}
+
+/// Takes a pause away within a transaction, and puts back what fits into it; see [`put_back_rest`].
+pub(crate) async fn lift(tx: &mut dyn Round, target: &PauseTarget) -> Result<Lifted, StoreError> {
+    let mut plans = Plans::default();
+    let was_paused = tx.resume(target).await?;
+    if let PauseTarget::Digest(digest) = target {
+        // Whoever resumes a component trusts it again.
+        tx.acquit(&[*digest]).await?;
+    }
+    let next = put_back(tx, &mut plans, StepId(0)).await?;
+    Ok(Lifted { was_paused, plans, next })
+}
+
+/// Puts back the rest, in transactions of its own.
+pub(crate) async fn put_back_rest(store: &dyn Store, lifted: &mut Lifted) -> Result<(), StoreError> {
+    while let Some(after) = lifted.next {
         let mut tx = store.round().await?;
-        next = put_back(&mut *tx, &mut plans, after).await?;
+        lifted.next = put_back(&mut *tx, &mut lifted.plans, after).await?;
         tx.commit().await?;
     }
-    Ok(was_paused)
+    Ok(())
 }
 
 /// Puts back what nothing covers among the steps set aside beyond `after`. Returns where to go on, if there may be more.

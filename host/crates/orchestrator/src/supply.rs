@@ -3,12 +3,12 @@
 //! Reading takes its time, so each part is read by a task of its own, and the pump only sends what is ready. Batches and
 //! heartbeats go in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stepwright_registry::PluginFolder;
+use stepwright_registry::Blobs;
 use stepwright_store::Store;
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{ComponentPart, ComponentRequest, Signature};
@@ -25,8 +25,6 @@ pub struct Part {
     pub total: u64,
     /// The bytes from the offset on, as many as were wanted or as there are.
     pub bytes: Vec<u8>,
-    /// Who vouches for the component.
-    pub signatures: Vec<Signature>,
 }
 
 /// A part that is being read, or why there is none.
@@ -35,16 +33,16 @@ pub type Reading = Pin<Box<dyn Future<Output = Result<Part, String>> + Send>>;
 /// Reads at most so many bytes of a component from an offset on, wherever components are kept.
 pub type Shelf = Arc<dyn Fn(Digest, u64, usize) -> Reading + Send + Sync>;
 
-/// The shelf that is a folder of this machine, where nobody vouches for anything but who put it there.
-pub fn of_folder(folder: PluginFolder) -> Shelf {
-    let folder = Arc::new(folder);
+/// The shelf that is the registry's own, wherever that keeps its components.
+pub fn of_registry(blobs: Blobs) -> Shelf {
+    let blobs = Arc::new(blobs);
     Arc::new(move |digest, offset, bytes_max| {
-        let folder = Arc::clone(&folder);
+        let blobs = Arc::clone(&blobs);
         Box::pin(async move {
-            let reading = tokio::task::spawn_blocking(move || folder.part(&digest, offset, bytes_max));
-            let read = reading.await.map_err(|error| error.to_string())?;
-            let (total, bytes) = read.map_err(|error| error.to_string())?;
-            Ok(Part { total, bytes, signatures: Vec::new() })
+            let total = blobs.len(&digest).await.map_err(|error| error.to_string())?;
+            let bytes_max = bytes_max as u64;
+            let bytes = blobs.part(&digest, offset, bytes_max).await.map_err(|error| error.to_string())?;
+            Ok(Part { total, bytes: bytes.into() })
         })
     })
 }
@@ -62,8 +60,8 @@ pub(crate) struct Desk {
 struct Clerk {
     shelf: Shelf,
     store: Arc<dyn Store>,
-    /// Components that were found registered.
-    registered: Arc<Mutex<BTreeSet<Digest>>>,
+    /// Components that were found registered, and who vouches for each.
+    registered: Arc<Mutex<BTreeMap<Digest, Vec<Signature>>>>,
     part_bytes_max: usize,
 }
 
@@ -116,32 +114,39 @@ impl Desk {
 }
 
 impl Clerk {
-    async fn read(&self, request: &ComponentRequest) -> Result<Part, String> {
-        let digest = request.digest;
-        if !self.is_registered(digest).await? {
-            return Err(format!("no component {digest} is registered"));
-        }
-        (self.shelf)(digest, request.offset, self.part_bytes_max).await
+    async fn read(&self, request: &ComponentRequest) -> Result<(Part, Vec<Signature>), String> {
+        let ComponentRequest { digest, offset } = *request;
+        let signatures = self.signatures(digest, offset == 0).await?;
+        Ok(((self.shelf)(digest, offset, self.part_bytes_max).await?, signatures))
     }
 
-    /// Whatever lies on the shelf, only what is registered is given out.
-    async fn is_registered(&self, digest: Digest) -> Result<bool, String> {
-        if self.registered().contains(&digest) {
-            return Ok(true);
+    /// Who vouches for a component. Whatever lies on the shelf, only what is registered is given out. With its first part that is
+    /// looked up anew, for somebody may have signed it meanwhile.
+    async fn signatures(&self, digest: Digest, anew: bool) -> Result<Vec<Signature>, String> {
+        let known = self.registered().get(&digest).filter(|_| !anew).cloned();
+        if let Some(signatures) = known {
+            return Ok(signatures);
         }
         let plugins = self.store.plugins().await;
         let plugins = plugins.map_err(|error| format!("failed to read what is registered: {error}"))?;
-        let mut registered = self.registered();
-        *registered = plugins.into_iter().map(|plugin| plugin.digest).collect();
-        Ok(registered.contains(&digest))
+        let mut registered = BTreeMap::<Digest, Vec<Signature>>::new();
+        for plugin in plugins {
+            let signatures = plugin.signatures.read::<Vec<Signature>>().map_err(|error| {
+                format!("the signatures of {} in the database are broken: {error}", plugin.reference())
+            })?;
+            registered.entry(plugin.digest).or_default().extend(signatures);
+        }
+        let found = registered.get(&digest).cloned();
+        *self.registered() = registered;
+        found.ok_or_else(|| format!("no component {digest} is registered"))
     }
 
-    fn registered(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+    fn registered(&self) -> MutexGuard<'_, BTreeMap<Digest, Vec<Signature>>> {
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn answer(request: &ComponentRequest, read: Result<Part, String>) -> ComponentPart {
+fn answer(request: &ComponentRequest, read: Result<(Part, Vec<Signature>), String>) -> ComponentPart {
     let ComponentRequest { digest, offset } = *request;
     let empty = ComponentPart {
         digest,
@@ -152,7 +157,7 @@ fn answer(request: &ComponentRequest, read: Result<Part, String>) -> ComponentPa
         missing: None,
     };
     match read {
-        Ok(Part { total, bytes, signatures }) => {
+        Ok((Part { total, bytes }, signatures)) => {
             let signatures = if offset == 0 { signatures } else { Vec::new() };
             ComponentPart { total, data: ComponentPart::data_of(&bytes), signatures, ..empty }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use stepwright_workflow::Digest;
 
-use crate::private::PrivateFolder;
+use crate::private::{PrivateFile, PrivateFolder};
 
 /// What a component's file is called after its digest.
 const SUFFIX: &str = ".wasm";
@@ -61,6 +61,32 @@ impl PluginFolder {
         Ok(digest)
     }
 
+    /// Keeps a component, and writes it even if it is there: then its age begins anew.
+    pub fn renew(&self, bytes: &[u8]) -> Result<Digest, FolderError> {
+        let digest = Digest::of(bytes);
+        let file = file_name(&digest);
+        self.0.write(&file, bytes).map_err(|source| FolderError::Io { action: "write", file, source })?;
+        Ok(digest)
+    }
+
+    /// At most so many bytes of a component from an offset on. Whoever puts the parts together checks the digest of the whole.
+    pub fn part(&self, digest: &Digest, offset: u64, bytes_max: u64) -> Result<Vec<u8>, FolderError> {
+        let file = file_name(digest);
+        match self.0.read_part(&file, offset, bytes_max) {
+            Ok(part) => part.ok_or(FolderError::Missing(*digest)),
+            Err(source) => Err(FolderError::Io { action: "read", file, source }),
+        }
+    }
+
+    /// What is known of a component's file.
+    pub fn file(&self, digest: &Digest) -> Result<PrivateFile, FolderError> {
+        let file = file_name(digest);
+        match self.0.file(&file) {
+            Ok(found) => found.ok_or(FolderError::Missing(*digest)),
+            Err(source) => Err(FolderError::Io { action: "read", file, source }),
+        }
+    }
+
     /// The component with this digest, proven to be it.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, FolderError> {
         let file = file_name(digest);
@@ -72,27 +98,17 @@ impl PluginFolder {
         if found == *digest { Ok(bytes) } else { Err(FolderError::Corrupt { file, found }) }
     }
 
-    /// At most `bytes_max` bytes of a component from an offset on, and the size of the whole. Not proven: whoever puts the parts
-    /// together checks the digest.
-    pub fn part(
-        &self,
-        digest: &Digest,
-        offset: u64,
-        bytes_max: usize,
-    ) -> Result<(u64, Vec<u8>), FolderError> {
-        let file = file_name(digest);
-        match self.0.read_part(&file, offset, bytes_max) {
-            Ok(part) => part.ok_or(FolderError::Missing(*digest)),
-            Err(source) => Err(FolderError::Io { action: "read", file, source }),
-        }
-    }
-
     /// Every component's digest, in order. Files of other names are not the folder's business.
     pub fn list(&self) -> Result<Vec<Digest>, FolderError> {
+        Ok(self.files()?.into_iter().map(|(digest, _)| digest).collect())
+    }
+
+    /// Every component with its file, in the order of the digests.
+    pub fn files(&self) -> Result<Vec<(Digest, PrivateFile)>, FolderError> {
         let files = self.0.files();
         let files =
             files.map_err(|source| FolderError::Io { action: "list", file: ".".to_owned(), source })?;
-        Ok(files.iter().filter_map(|file| file.name.strip_suffix(SUFFIX)?.parse().ok()).collect())
+        Ok(files.into_iter().filter_map(|file| Some((digest_of(&file.name)?, file))).collect())
     }
 
     /// Forgets a component and says whether it was there.
@@ -102,10 +118,16 @@ impl PluginFolder {
     }
 }
 
-fn file_name(digest: &Digest) -> String {
+/// What a component's file or object is called.
+pub(crate) fn file_name(digest: &Digest) -> String {
     let mut name = digest.hex();
     name.push_str(SUFFIX);
     name
+}
+
+/// The digest that such a name says.
+pub(crate) fn digest_of(file_name: &str) -> Option<Digest> {
+    file_name.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -126,7 +148,7 @@ mod tests {
         assert_eq!(folder.list().unwrap(), both);
         assert_eq!(folder.get(&digest).unwrap(), b"component");
         for (offset, bytes_max, expect) in [(0, 4, "comp"), (4, 100, "onent"), (9, 1, ""), (50, 1, "")] {
-            assert_eq!(folder.part(&digest, offset, bytes_max).unwrap(), (9, expect.into()));
+            assert_eq!(folder.part(&digest, offset, bytes_max).unwrap(), expect.as_bytes());
         }
         assert!(matches!(folder.part(&Digest::of(b"x"), 0, 1), Err(FolderError::Missing(_))));
         assert!(folder.remove(&digest).unwrap());

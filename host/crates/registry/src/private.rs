@@ -2,7 +2,7 @@
 //!
 //! Every name is opened beneath the folder's own handle, so no name can lead out of it.
 
-use std::io::{self, Read, Seek as _, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,18 +50,26 @@ impl PrivateFolder {
         Ok(Some(bytes))
     }
 
-    /// At most `bytes_max` bytes of a file from an offset on, and the size of the whole; `None` if there is no such file.
-    pub fn read_part(&self, name: &str, offset: u64, bytes_max: usize) -> io::Result<Option<(u64, Vec<u8>)>> {
+    /// At most `bytes_max` of a file's bytes from an offset on, or `None` if there is no such file. Beyond its end there are none.
+    pub fn read_part(&self, name: &str, offset: u64, bytes_max: u64) -> io::Result<Option<Vec<u8>>> {
         let mut file = match self.dir.open(name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let total = file.metadata()?.len();
-        let mut bytes = Vec::new();
         file.seek(io::SeekFrom::Start(offset))?;
-        file.take(bytes_max as u64).read_to_end(&mut bytes)?;
-        Ok(Some((total, bytes)))
+        let mut bytes = Vec::new();
+        file.take(bytes_max).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// What is known of a file, or `None` if there is no such file.
+    pub fn file(&self, name: &str) -> io::Result<Option<PrivateFile>> {
+        match self.dir.metadata(name) {
+            Ok(metadata) => Ok(Some(PrivateFile::of(name.to_owned(), &metadata))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a file in place of whatever had its name. After a crash there is the old one or the new one, never half of one;
@@ -101,12 +109,7 @@ impl PrivateFolder {
                 continue;
             };
             if metadata.is_file() && !name.starts_with(UNFINISHED) {
-                let age_key = metadata.modified().ok();
-                files.push(PrivateFile {
-                    name,
-                    bytes: metadata.len(),
-                    modified: age_key.map(|time| time.into_std()),
-                });
+                files.push(PrivateFile::of(name, &metadata));
             }
         }
         files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -157,6 +160,13 @@ pub struct PrivateFile {
     pub modified: Option<std::time::SystemTime>,
 }
 
+impl PrivateFile {
+    fn of(name: String, metadata: &cap_std::fs::Metadata) -> Self {
+        let modified = metadata.modified().ok().map(cap_std::time::SystemTime::into_std);
+        Self { name, bytes: metadata.len(), modified }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +208,18 @@ mod tests {
             assert!(folder.read(name, 10).is_err(), "{name}");
         }
         assert!(folder.write("../new", b"").is_err());
+    }
+
+    #[test]
+    fn a_file_is_read_in_parts() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = PrivateFolder::open(home.path()).unwrap();
+        folder.write("x", b"0123456789").unwrap();
+        let part = |offset, max| folder.read_part("x", offset, max).unwrap().unwrap();
+        assert_eq!((part(0, 4), part(4, 100), part(10, 4)), (b"0123".to_vec(), b"456789".to_vec(), vec![]));
+        assert_eq!(folder.read_part("y", 0, 1).unwrap(), None);
+        assert_eq!(folder.file("x").unwrap().unwrap().bytes, 10);
+        assert_eq!(folder.file("y").unwrap(), None);
     }
 
     #[test]

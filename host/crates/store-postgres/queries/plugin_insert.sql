@@ -1,3 +1,3 @@
-INSERT INTO plugins (name, version, digest, bytes, description, registered_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO plugins (name, version, digest, bytes, description, registered_at, source, signatures, imports)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT DO NOTHING

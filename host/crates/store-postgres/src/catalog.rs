@@ -1,6 +1,7 @@
 //! Plugins, templates and plans: written seldom, read when tasks are started.
 
-use stepwright_store::column::{digest, inconsistent, json, number, payload, text};
+use stepwright_store::column::{digest, inconsistent, json, number, text};
+use stepwright_store::row::PluginRow;
 use stepwright_store::{
     Added, NewPlugin, NewTemplate, PluginRecord, Result, StoreError, TemplateRecord, TemplateSource,
 };
@@ -16,6 +17,7 @@ pub(crate) async fn add_plugin(store: &PostgresStore, plugin: &NewPlugin, now: T
         i64::try_from(plugin.bytes).unwrap_or(i64::MAX),
         plugin.description.as_str(),
     );
+    let (signatures, imports) = (plugin.signatures.as_str(), text(&plugin.imports)?);
     store.counters.statement();
     let insert = sqlx::query_file!(
         "queries/plugin_insert.sql",
@@ -24,42 +26,45 @@ pub(crate) async fn add_plugin(store: &PostgresStore, plugin: &NewPlugin, now: T
         bytes,
         size,
         described,
-        now.0
+        now.0,
+        plugin.source,
+        signatures,
+        imports
     );
     if insert.execute(&store.writers).await.map_err(engine(what))?.rows_affected() == 1 {
         store.counters.commit();
         return Ok(Added::New);
     }
     store.counters.statement();
-    let known = sqlx::query_file!("queries/plugin_digest.sql", plugin.name, plugin.version);
+    let known = sqlx::query_file!("queries/plugin_known.sql", plugin.name, plugin.version);
     let known = known.fetch_one(&store.writers).await.map_err(engine(what))?;
-    if digest("plugins.digest", &known.digest)? == plugin.digest {
+    if digest("plugins.digest", &known.digest)? != plugin.digest {
+        return Err(StoreError::Conflict {
+            subject: format!("plugin {}@{}", plugin.name, plugin.version),
+            advice: "give the new component a new version".to_owned(),
+        });
+    }
+    if signatures == "[]" || signatures == known.signatures {
         return Ok(Added::Unchanged);
     }
-    Err(StoreError::Conflict {
-        subject: format!("plugin {}@{}", plugin.name, plugin.version),
-        advice: "give the new component a new version".to_owned(),
-    })
+    store.counters.statement();
+    let signed = sqlx::query_file!("queries/plugin_sign.sql", plugin.name, plugin.version, signatures);
+    signed.execute(&store.writers).await.map_err(engine(what))?;
+    store.counters.commit();
+    Ok(Added::Signed)
 }
 
 pub(crate) async fn plugins(store: &PostgresStore) -> Result<Vec<PluginRecord>> {
     store.counters.statement();
-    let rows = sqlx::query_file!("queries/plugins.sql")
-        .fetch_all(&store.readers)
-        .await
-        .map_err(engine("read the plugins"))?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(PluginRecord {
-                digest: digest("plugins.digest", &row.digest)?,
-                name: row.name,
-                version: row.version,
-                bytes: number("plugins.bytes", row.bytes)?,
-                description: payload("plugins.description", row.description)?,
-                registered_at: Timestamp(row.registered_at),
-            })
-        })
-        .collect()
+    let rows = sqlx::query_file_as!(PluginRow, "queries/plugins.sql").fetch_all(&store.readers).await;
+    rows.map_err(engine("read the plugins"))?.into_iter().map(PluginRow::record).collect()
+}
+
+pub(crate) async fn plans_in_use(store: &PostgresStore) -> Result<Vec<(PlanId, u64)>> {
+    store.counters.statement();
+    let rows = sqlx::query_file!("queries/plans_in_use.sql").fetch_all(&store.readers).await;
+    let rows = rows.map_err(engine("count the tasks of each plan"))?;
+    rows.into_iter().map(|row| Ok((PlanId(row.plan_id), number("count of tasks", row.tasks)?))).collect()
 }
 
 pub(crate) async fn add_template(store: &PostgresStore, new: &NewTemplate, now: Timestamp) -> Result<Added> {

@@ -211,6 +211,10 @@ impl Store for PostgresStore {
         catalog::plugins(self).await
     }
 
+    async fn plans_in_use(&self) -> Result<Vec<(PlanId, u64)>> {
+        catalog::plans_in_use(self).await
+    }
+
     async fn add_template(&self, template: &NewTemplate, now: Timestamp) -> Result<Added> {
         catalog::add_template(self, template, now).await
     }

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod orchestrators;
 pub mod outcomes;
 pub mod pauses;
+pub mod plugins;
 pub mod retention;
 pub mod tasks;
 pub mod tokens;
@@ -95,6 +96,12 @@ macro_rules! conformance {
                 losses_of_a_component_are_counted_in_a_row,
                 a_pause_that_was_read_stays_until_the_round_has_ended,
                 the_pause_of_a_finished_task_is_taken_away;
+            plugins:
+                a_plugins_state_is_kept_with_who_and_why,
+                a_plugin_is_signed_later,
+                only_withdrawn_plugins_are_forgotten,
+                plans_of_unfinished_tasks_are_in_use,
+                a_plugin_keeps_where_it_came_from;
             orchestrators:
                 an_orchestrator_is_listed_until_it_is_dismissed,
                 a_restarted_orchestrator_takes_over_its_place,

@@ -8,6 +8,7 @@ pub mod conformance;
 mod error;
 pub mod ledger;
 mod pause;
+mod plugin;
 mod presence;
 pub mod record;
 pub mod retention;
@@ -28,6 +29,7 @@ use stepwright_workflow::{
 pub use error::StoreError;
 pub use ledger::*;
 pub use pause::{PauseRecord, SuspectRecord};
+pub use plugin::{NewPlugin, PluginChange, PluginDeed, PluginRecord, PluginState};
 pub use presence::{NewOrchestrator, OrchestratorRecord};
 pub use record::*;
 pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Removed, Retention, TableSize};
@@ -45,11 +47,13 @@ pub trait Store: Ledger + Retention + Send + Sync + 'static {
     /// undoes everything. Waits for other writers, and fails with [`StoreError::Busy`] when that takes too long.
     async fn round(&self) -> Result<Box<dyn Round>>;
 
-    /// Registers a plugin version. The same digest again changes nothing; the same name and version with another digest is
-    /// a [`StoreError::Conflict`].
+    /// Registers a plugin version. The same digest again changes nothing but the signatures, if there are other ones now; the
+    /// same name and version with another digest is a [`StoreError::Conflict`].
     async fn add_plugin(&self, plugin: &NewPlugin, now: Timestamp) -> Result<Added>;
     /// Every registered plugin version, by name and then by registration.
     async fn plugins(&self) -> Result<Vec<PluginRecord>>;
+    /// The plans of tasks that are not final, each with how many of them there are.
+    async fn plans_in_use(&self) -> Result<Vec<(PlanId, u64)>>;
 
     /// Registers a template version. The same source again changes nothing; the same name and version with another source is
     /// a [`StoreError::Conflict`].
@@ -268,6 +272,16 @@ pub trait Round: Send {
     async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()>;
     /// Up to `limit` steps that are set aside, by id, beyond `after`.
     async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>>;
+
+    // ---- plugins
+
+    /// Every registered version of one plugin, in the order of registration. None of them changes before this transaction has
+    /// ended.
+    async fn plugin_versions(&mut self, name: &str) -> Result<Vec<PluginRecord>>;
+    /// Gives versions of a plugin a new state. Unknown ones are passed over.
+    async fn change_plugins(&mut self, change: &PluginChange) -> Result<()>;
+    /// Forgets versions of a plugin that are not enabled. Returns those forgotten.
+    async fn remove_plugins(&mut self, name: &str, versions: &[String]) -> Result<Vec<String>>;
 
     // ---- suspects
 

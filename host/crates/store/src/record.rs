@@ -20,38 +20,8 @@ pub enum Added {
     New,
     /// Exactly this was there already.
     Unchanged,
-}
-
-/// A plugin version to register. Its bytes are kept elsewhere, by digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewPlugin {
-    /// The component.
-    pub digest: Digest,
-    /// `namespace/name`.
-    pub name: String,
-    /// Semantic version.
-    pub version: String,
-    /// The component's size in bytes.
-    pub bytes: u64,
-    /// What it said of itself, as JSON.
-    pub description: Payload,
-}
-
-/// A registered plugin version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PluginRecord {
-    /// The component.
-    pub digest: Digest,
-    /// `namespace/name`.
-    pub name: String,
-    /// Semantic version.
-    pub version: String,
-    /// The component's size in bytes.
-    pub bytes: u64,
-    /// What it said of itself, as JSON.
-    pub description: Payload,
-    /// When it was registered.
-    pub registered_at: Timestamp,
+    /// It was there already, with other signatures; these are kept now.
+    Signed,
 }
 
 /// A template version to register.

@@ -13,6 +13,7 @@ use stepwright_workflow::{
 };
 
 use crate::column::{digest, json, number, parsed, payload};
+pub use crate::plugin::PluginRow;
 pub use crate::presence::OrchestratorRow;
 use crate::{
     AttemptRecord, AuditedTask, LeasedStep, NoteRecord, OpenBatch, PauseRecord, ReadyStep, Result,

@@ -271,6 +271,8 @@ impl Service {
         if self.link == Link::Welcome
             && let Some(request) = self.line.request()
         {
+            let ComponentRequest { digest, offset } = &request;
+            tracing::debug!(%digest, offset, "asks for a part of a component");
             // A connection that does not take it closes the line, and another one asks.
             let _ = self.say(FromWorker::ComponentRequest(request));
         }

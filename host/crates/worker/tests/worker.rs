@@ -10,16 +10,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use desk::{Desk, gate, options, step, welcome};
-use stepwright_executor::{Control, Executor, HostBroken, Scripted, ScriptedExecutor, StepCall, StepReport};
+use stepwright_executor::{
+    Control, Executor, Fetched, HostBroken, Order, Scripted, ScriptedExecutor, Signature, StepCall,
+    StepReport,
+};
 use stepwright_transport::local::LocalWorkerPort;
 use stepwright_transport::port::{OrchestratorEvent, PortStats, SendError, WorkerEvent, WorkerPort};
 use stepwright_transport::wire::{
-    Drain, FromWorker, Offer, OrchestratorHeartbeat, OutcomeStatus, PartialResult, Peer, Refuse, Resend,
-    StepOutcome, ToWorker, Welcome, WorkerHeartbeat,
+    self, ComponentPart, ComponentRequest, Drain, FromWorker, Offer, OrchestratorHeartbeat, OutcomeStatus,
+    PartialResult, Peer, Refuse, Resend, StepOutcome, ToWorker, Welcome, WorkerHeartbeat,
 };
 use stepwright_transport::zmq;
-use stepwright_worker::{Heard, News, Pool, WorkerError, WorkerOptions};
-use stepwright_workflow::{AttemptKey, BatchId, FailureClass, Outcome, Payload};
+use stepwright_worker::{Fetches, Heard, News, Pool, WorkerError, WorkerOptions};
+use stepwright_workflow::{AttemptKey, BatchId, Digest, FailureClass, Outcome, Payload};
+use tokio::sync::{mpsc, oneshot};
 
 fn completes() -> Arc<dyn Executor> {
     Arc::new(ScriptedExecutor::new(desk::clock(), |_| Scripted::completed(Payload::null())))
@@ -622,4 +626,100 @@ async fn what_is_heard_of_orchestrators_is_handed_on() {
     assert_eq!(heard.recv().await.unwrap(), None);
     desk.hello().await;
     desk.leave().await;
+}
+
+/// A process that wants components, and the desks of two orchestrators of which only the first has said welcome.
+struct Wanting {
+    orders: mpsc::Sender<Order>,
+    first: Desk,
+    second: Desk,
+}
+
+impl Wanting {
+    async fn new() -> Self {
+        let (orders, taken) = mpsc::channel(4);
+        let fetches = Fetches::new(taken);
+        let mut first = Desk::fetching(&fetches, completes(), options(1));
+        let mut second = Desk::fetching(&fetches, completes(), options(1));
+        first.hello().await;
+        second.hello().await;
+        first.say(ToWorker::Welcome(Welcome { heartbeat_ms: 5, ..welcome() }));
+        Self { orders, first, second }
+    }
+
+    async fn order(&self, digest: Digest) -> oneshot::Receiver<Result<Fetched, String>> {
+        let (reply, delivered) = oneshot::channel();
+        self.orders.send(Order { digest, reply }).await.unwrap();
+        delivered
+    }
+}
+
+fn part(request: &ComponentRequest, total: u64, bytes: &[u8]) -> ComponentPart {
+    let ComponentRequest { digest, offset } = *request;
+    let data = ComponentPart::data_of(bytes);
+    ComponentPart { digest, offset, total, data, signatures: Vec::new(), missing: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_comes_in_parts_and_the_rest_through_another_link() {
+    let wanting = Wanting::new().await;
+    let digest = Digest::of(b"component");
+    let delivered = wanting.order(digest).await;
+    let Wanting { mut first, mut second, .. } = wanting;
+    let request = first.request().await;
+    assert_eq!(request, ComponentRequest { digest, offset: 0 });
+    let signature = wire::Signature { key: "k".to_owned(), signature: "s".to_owned() };
+    let begin = ComponentPart { signatures: vec![signature], ..part(&request, 9, b"comp") };
+    first.say(ToWorker::ComponentPart(begin.clone()));
+    assert_eq!(first.request().await.offset, 4);
+    // The same once more, another one's, and silence: it asks for what it lacks.
+    first.say(ToWorker::ComponentPart(begin));
+    let foreign = ComponentRequest { digest: Digest::of(b"another"), offset: 4 };
+    first.say(ToWorker::ComponentPart(part(&foreign, 9, b"onent")));
+    assert_eq!(first.request().await, ComponentRequest { digest, offset: 4 });
+    first.break_connection();
+    second.say(ToWorker::Welcome(welcome()));
+    let rest = second.request().await;
+    assert_eq!(rest, ComponentRequest { digest, offset: 4 });
+    second.say(ToWorker::ComponentPart(part(&rest, 9, b"onent")));
+    let fetched = delivered.await.unwrap().unwrap();
+    assert_eq!(fetched.bytes, b"component");
+    assert_eq!(fetched.signatures, [Signature { key: "k".to_owned(), signature: "s".to_owned() }]);
+    second.leave().await;
+    first.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_that_nobody_has_is_asked_for_everywhere() {
+    let mut wanting = Wanting::new().await;
+    let missing = |request: &ComponentRequest, reason: &str| {
+        let part = part(request, 0, b"");
+        ToWorker::ComponentPart(ComponentPart { missing: Some(reason.to_owned()), ..part })
+    };
+    let delivered = wanting.order(Digest::of(b"x")).await;
+    let request = wanting.first.request().await;
+    wanting.second.say(ToWorker::Welcome(welcome()));
+    // An ordinary answer shows that the welcome has arrived.
+    wanting.second.batch(1, [step(1)]);
+    wanting.second.completion().await;
+    wanting.first.say(missing(&request, "not in the north"));
+    assert_eq!(wanting.second.request().await, request);
+    wanting.second.say(missing(&request, "not in the south"));
+    let error = delivered.await.unwrap().unwrap_err();
+    assert_eq!(error, "not in the north; not in the south");
+    // What makes no sense is an answer too.
+    for (total, bytes, expect) in [
+        (u64::MAX, &b"x"[..], "it has 18446744073709551615 bytes, the limit is 268435456"),
+        (2, &b""[..], "it ends after 0 bytes of 2"),
+        (2, &b"xxx"[..], "3 bytes of 2 came"),
+    ] {
+        wanting.second.break_connection();
+        wanting.second.hello().await;
+        let delivered = wanting.order(Digest::of(b"y")).await;
+        let request = wanting.first.request().await;
+        wanting.first.say(ToWorker::ComponentPart(part(&request, total, bytes)));
+        assert_eq!(delivered.await.unwrap().unwrap_err(), expect);
+    }
+    wanting.first.leave().await;
+    wanting.second.leave().await;
 }

@@ -94,8 +94,21 @@ pub struct PluginOffer {
     pub version: Version,
     /// Its component.
     pub digest: Digest,
+    /// Who may have it.
+    pub terms: OfferTerms,
     /// Its handlers.
     pub handlers: Vec<HandlerOffer>,
+}
+
+/// Which requirements a version of a plugin may satisfy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferTerms {
+    /// Every one that it matches.
+    Open,
+    /// Only one that names exactly this version, such as `=1.2.3`: it was yanked.
+    Exact,
+    /// None: it was disabled.
+    Closed,
 }
 
 /// One handler of a plugin.

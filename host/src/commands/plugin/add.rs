@@ -1,12 +1,17 @@
 //! `plugin add`: looks at components, keeps their bytes, and registers them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use stepwright_store::{Added, NewPlugin, PluginRecord, Store};
+use stepwright_registry::oci::OciPlace;
+use stepwright_registry::signature::merged;
+use stepwright_registry::{Blobs, PluginName, Signature, TrustPolicy, Verdict};
+use stepwright_store::{Added, NewPlugin, PluginRecord, PluginState, Store};
 use stepwright_workflow::Payload;
 
-use super::{Component, FileProblem, Identity, Inspector, Shown};
+use super::difference::Difference;
+use super::login::LoginFlags;
+use super::{Component, FileProblem, Found, Identity, Inspector, Shown, oci, signatures_in, signatures_of};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -14,17 +19,30 @@ use crate::output;
 /// What to register.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArguments {
-    /// Components for the target wasm32-wasip2.
-    #[arg(required = true, value_name = "FILE.wasm")]
-    files: Vec<PathBuf>,
+    /// Components for the target wasm32-wasip2, or places in OCI registries, as oci://host[:port]/repository:tag.
+    #[arg(required = true, value_name = "FILE.wasm|OCI")]
+    components: Vec<String>,
     #[command(flatten)]
     identity: Identity,
+    /// The signatures of the component, as 'plugin sign' wrote them [default: FILE.wasm.sig, if it is there]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    #[command(flatten)]
+    login: LoginFlags,
 }
 
 #[derive(Serialize)]
 struct AddedPlugin<'a> {
     file: &'a str,
     added: Added,
+    source: &'a str,
+    /// The keys that signed it, as they say themselves.
+    signed_by: Vec<String>,
+    /// What a [[trust]] rule warns of.
+    warning: Option<String>,
+    /// What a person has made of a version that was there already.
+    state: PluginState,
+    difference: Difference,
     #[serde(flatten)]
     plugin: Shown<'a>,
 }
@@ -35,12 +53,28 @@ struct Report<'a> {
 }
 
 pub(crate) async fn run(arguments: &AddArguments, context: &Context) -> Result<Exit, CliError> {
-    if arguments.files.len() > 1 && arguments.identity.is_given() {
+    let several = arguments.components.len() > 1;
+    if several && arguments.identity.is_given() {
         return Err(CliError::new(
             "--name and --version are for one file; register the others by themselves",
         ));
     }
-    let components = Inspector::keeping(context)?.look_all(&arguments.files).await?;
+    if several && arguments.signature.is_some() {
+        return Err(CliError::new("--signature is for one file; give the others a FILE.sig beside them"));
+    }
+    let inspector = Inspector::keeping(context)?;
+    let mut found = Vec::with_capacity(arguments.components.len());
+    for component in &arguments.components {
+        found.push(if OciPlace::is_meant(component) {
+            oci::found(&component.parse()?, &arguments.login, context).await?
+        } else {
+            Found::file(Path::new(component), inspector.component_bytes_max)?
+        });
+    }
+    if let (Some(file), Some(found)) = (&arguments.signature, found.first_mut()) {
+        found.signatures = merged(&found.signatures, &signatures_in(file)?);
+    }
+    let components = inspector.look_into(found).await?;
     register(components, &arguments.identity, context).await
 }
 
@@ -53,40 +87,96 @@ pub(super) async fn register(
     for component in &mut components {
         identity.apply(&mut component.inspection.description);
     }
-    let (store, folder) = (context.store().await?, context.plugins()?);
-    refuse_changed(&components, &store.plugins().await?)?;
+    let (store, blobs) = (context.store().await?, context.blobs()?);
+    let registered = store.plugins().await?;
+    refuse_changed(&components, &registered)?;
+    for component in &mut components {
+        if let Some(known) = known(component, &registered) {
+            component.signatures = merged(&signatures_of(known)?, &component.signatures);
+        }
+    }
+    let warnings = refuse_untrusted(&components, &context.config.trust()?)?;
     let mut report = Report { plugins: Vec::with_capacity(components.len()) };
-    for component in &components {
-        // The bytes first: what is registered can be run.
-        folder.put(&component.bytes)?;
-        let added = add(store.as_ref(), component, context).await?;
-        let Component { file, inspection, .. } = component;
+    for (component, warning) in components.iter().zip(warnings) {
+        let added = add((store.as_ref(), &blobs), component, context).await?;
+        let Component { file, inspection, source, signatures, .. } = component;
         let plugin = Shown {
             digest: inspection.digest,
             bytes: inspection.bytes,
             description: &inspection.description,
         };
-        report.plugins.push(AddedPlugin { file, added, plugin });
+        report.plugins.push(AddedPlugin {
+            file,
+            added,
+            source,
+            signed_by: signatures.iter().map(|signature| signature.key.clone()).collect(),
+            warning,
+            state: known(component, &registered).map_or(PluginState::Enabled, |known| known.state),
+            difference: Difference::of(inspection, &registered)?,
+            plugin,
+        });
     }
     tell(&report, context)?;
     Ok(Exit::Good)
 }
 
-/// Registers one component whose bytes are kept.
+/// The same version, if it is registered already.
+fn known<'a>(component: &Component, registered: &'a [PluginRecord]) -> Option<&'a PluginRecord> {
+    let description = &component.inspection.description;
+    registered.iter().find(|record| record.name == description.name && record.version == description.version)
+}
+
+/// Registers one component, and keeps its bytes.
 pub(super) async fn add(
-    store: &dyn Store,
+    (store, blobs): (&dyn Store, &Blobs),
     component: &Component,
     context: &Context,
 ) -> Result<Added, CliError> {
-    let inspection = &component.inspection;
+    let Component { inspection, source, signatures, .. } = component;
     let plugin = NewPlugin {
         digest: inspection.digest,
         name: inspection.description.name.clone(),
         version: inspection.description.version.clone(),
         bytes: inspection.bytes,
         description: Payload::of(&inspection.description)?,
+        source: source.clone(),
+        signatures: Payload::of(signatures)?,
+        imports: inspection.imports.clone(),
     };
-    Ok(store.add_plugin(&plugin, context.now()).await?)
+    // The bytes first: what is registered can be run.
+    let bytes: bytes::Bytes = component.bytes.clone().into();
+    blobs.put(bytes.clone()).await?;
+    let added = store.add_plugin(&plugin, context.now()).await?;
+    // Whoever collects garbage may have taken them away in between, before there was a version that has them.
+    match blobs.look(&plugin.digest).await {
+        Err(error) if error.is_missing() => drop(blobs.put(bytes).await?),
+        looked => drop(looked?),
+    }
+    Ok(added)
+}
+
+/// Refuses components without the signatures that our rules want: seen before anything is stored. Returns a warning for each that
+/// deserves one.
+fn refuse_untrusted(components: &[Component], trust: &TrustPolicy) -> Result<Vec<Option<String>>, CliError> {
+    let (mut warnings, mut problems) = (Vec::with_capacity(components.len()), Vec::new());
+    for Component { file, inspection, signatures, .. } in components {
+        let name: PluginName = inspection.description.name.parse()?;
+        let signatures: &[Signature] = signatures;
+        match trust.check(&name, &inspection.digest, signatures) {
+            Ok(Verdict::Unsigned { warning }) => warnings.push(Some(warning)),
+            Ok(Verdict::NotAsked | Verdict::Trusted { .. }) => warnings.push(None),
+            Err(refused) => {
+                problems.push(FileProblem { file: file.clone(), problem: refused.to_string() });
+            }
+        }
+    }
+    match problems.len() {
+        0 => Ok(warnings),
+        bad => Err(CliError::listed(
+            format!("{bad} of {} plugins are not trusted; nothing was stored", components.len()),
+            &problems,
+        )),
+    }
 }
 
 /// Refuses versions that are registered, or given twice, with other bytes: seen before anything is stored.
@@ -123,14 +213,33 @@ fn tell(report: &Report<'_>, context: &Context) -> Result<(), CliError> {
     if context.json {
         return output::json(report);
     }
-    for AddedPlugin { file, added, plugin } in &report.plugins {
-        let description = plugin.description;
-        let reference = format!("{}@{}", description.name, description.version);
-        let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();
-        output::line(match added {
-            Added::New => format!("{file}: added {reference} with {}", handlers.join(", ")),
-            Added::Unchanged => format!("{file}: {reference} was there already"),
-        })?;
+    for plugin in &report.plugins {
+        tell_of(plugin)?;
+    }
+    Ok(())
+}
+
+fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
+    let AddedPlugin { file, added, warning, state, difference, plugin, .. } = added;
+    let description = plugin.description;
+    let reference = format!("{}@{}", description.name, description.version);
+    let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();
+    output::line(match added {
+        Added::New => format!("{file}: added {reference} with {}", handlers.join(", ")),
+        Added::Signed => format!("{file}: {reference} was there already, and has new signatures"),
+        Added::Unchanged => format!("{file}: {reference} was there already"),
+    })?;
+    if *added == Added::New {
+        for line in difference.lines() {
+            output::line(format_args!("  {line}"))?;
+        }
+    }
+    if let Some(warning) = warning {
+        output::hint(format_args!("warning: {warning}"));
+    }
+    if *state != PluginState::Enabled {
+        let state = state.as_str();
+        output::hint(format_args!("it is {state}; 'stepwright plugin enable {reference}' gives it back"));
     }
     Ok(())
 }
@@ -155,7 +264,13 @@ mod tests {
             exports: Vec::new(),
             description,
         };
-        Component { file: file.to_owned(), bytes: bytes.to_vec(), inspection }
+        Component {
+            file: file.to_owned(),
+            bytes: bytes.to_vec(),
+            inspection,
+            source: "file".to_owned(),
+            signatures: Vec::new(),
+        }
     }
 
     fn record(version: &str, bytes: &[u8]) -> PluginRecord {
@@ -166,6 +281,11 @@ mod tests {
             bytes: 1,
             description: Payload::null(),
             registered_at: Timestamp(0),
+            state: PluginState::Enabled,
+            changed: None,
+            source: "file".to_owned(),
+            signatures: Payload::null(),
+            imports: None,
         }
     }
 

@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 use stepwright_registry::{Description, Wishes};
-use stepwright_store::{PluginRecord, Store};
 use stepwright_workflow::Digest;
 
-use super::{Inspector, Shown, list};
+use super::{Inspector, Shown, find, list};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -52,7 +51,8 @@ pub(crate) async fn run(arguments: &InspectArguments, context: &Context) -> Resu
         let record = find(context.store().await?.as_ref(), &arguments.plugin).await?;
         let description = list::description(&record)?;
         let plugin = Shown { digest: record.digest, bytes: record.bytes, description: &description };
-        show(&Inspected { plugin, imports: None, exports: None }, (arguments.schemas, context))?;
+        let imports = record.imports.as_deref();
+        show(&Inspected { plugin, imports, exports: None }, (arguments.schemas, context))?;
     }
     Ok(Exit::Good)
 }
@@ -70,25 +70,6 @@ pub(super) fn is_file(path: &Path) -> bool {
     path.is_file() || path.extension().is_some_and(|extension| extension == "wasm")
 }
 
-/// The plugin that a reference names: of the version named, or the one registered last.
-pub(crate) async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
-    let (name, version) = match reference.split_once('@') {
-        Some((name, version)) => (name, Some(version)),
-        None => (reference, None),
-    };
-    let mut plugins = store.plugins().await?;
-    let known: Vec<String> =
-        plugins.iter().map(|record| format!("{}@{}", record.name, record.version)).collect();
-    plugins.retain(|record| record.name == name && version.is_none_or(|version| record.version == version));
-    plugins.pop().ok_or_else(|| match known.len() {
-        0 => CliError::new(format!("there is no file or plugin '{reference}', and no plugin is registered")),
-        _ => CliError::new(format!(
-            "there is no file or plugin '{reference}'; registered are {}",
-            known.join(", ")
-        )),
-    })
-}
-
 fn render(inspected: &Inspected<'_>, with_schemas: bool, paint: Paint) -> String {
     let Shown { digest, bytes, description } = &inspected.plugin;
     let mut lines = heading(description, *digest, *bytes, paint);
@@ -104,6 +85,11 @@ fn render(inspected: &Inspected<'_>, with_schemas: bool, paint: Paint) -> String
             if let Some(schema) = schema {
                 lines.push(format!("    {what}: {}", paint.of(Tone::Faint, schema)));
             }
+        }
+        for parent in handler.parents.iter().filter(|_| with_schemas) {
+            let schema = parent.schema.as_deref().unwrap_or("any JSON");
+            let maybe = if parent.optional { ", if it is there" } else { "" };
+            lines.push(format!("    parent {}{maybe}: {}", parent.step, paint.of(Tone::Faint, schema)));
         }
     }
     let Wishes { hosts, directories, environment, secrets } = &description.wishes;
@@ -131,7 +117,7 @@ fn heading(description: &Description, digest: Digest, bytes: u64, paint: Paint) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stepwright_registry::HandlerDescription;
+    use stepwright_registry::{HandlerDescription, ParentDescription};
 
     #[test]
     fn handlers_schemas_and_wishes_are_shown() {
@@ -139,6 +125,7 @@ mod tests {
             name: "pay".to_owned(),
             summary: "Charges a card.".to_owned(),
             config_schema: Some("{\"type\":\"object\"}".to_owned()),
+            parents: vec![ParentDescription { step: "check".to_owned(), optional: true, schema: None }],
             ..HandlerDescription::default()
         };
         let description = Description {
@@ -153,7 +140,7 @@ mod tests {
         let plugin = Shown { digest, bytes: 2_048, description: &description };
         let shown = render(&Inspected { plugin, imports: Some(&imports), exports: None }, true, Paint::PLAIN);
         let expect = format!(
-            "shop/shop@1.0.0  Sells.\n{digest}, 2.0 KiB\n\nHandlers\n  pay  Charges a card.\n    config: {{\"type\":\"object\"}}\n\n\
+            "shop/shop@1.0.0  Sells.\n{digest}, 2.0 KiB\n\nHandlers\n  pay  Charges a card.\n    config: {{\"type\":\"object\"}}\n    parent check, if it is there: any JSON\n\n\
              Asks for hosts: https://pay.example:443\n\nImports: stepwright:step/log@0.1.0"
         );
         assert_eq!(shown, expect);

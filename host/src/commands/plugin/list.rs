@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 use stepwright_registry::Description;
-use stepwright_store::PluginRecord;
+use stepwright_store::{PluginRecord, PluginState};
 use stepwright_workflow::Timestamp;
 
 use super::Shown;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
-use crate::output::paint::Paint;
-use crate::output::table::Columns;
+use crate::output::paint::{Paint, Tone};
+use crate::output::table::{Columns, Entry};
 use crate::output::when;
 
 #[derive(Serialize)]
@@ -21,6 +21,7 @@ struct Listed<'a> {
 #[derive(Serialize)]
 struct Line<'a> {
     registered_at: Timestamp,
+    state: PluginState,
     #[serde(flatten)]
     plugin: Shown<'a>,
 }
@@ -32,6 +33,7 @@ pub(crate) async fn run(context: &Context) -> Result<Exit, CliError> {
     if context.json {
         let lines = plugins.iter().map(|(record, description)| Line {
             registered_at: record.registered_at,
+            state: record.state,
             plugin: Shown { digest: record.digest, bytes: record.bytes, description },
         });
         output::json(&Listed { plugins: lines.collect() })?;
@@ -54,12 +56,14 @@ pub(super) fn description(record: &PluginRecord) -> Result<Description, CliError
 }
 
 fn table(plugins: &[(&PluginRecord, Description)], now: Timestamp, paint: Paint) -> String {
-    let mut columns = Columns::new(&["PLUGIN", "VERSION", "DIGEST", "SIZE", "REGISTERED", "HANDLERS"]);
+    let mut columns =
+        Columns::new(&["PLUGIN", "VERSION", "STATE", "DIGEST", "SIZE", "REGISTERED", "HANDLERS"]);
     for (record, description) in plugins {
         let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();
         columns.row([
             (&record.name).into(),
             (&record.version).into(),
+            state(record.state),
             record.digest.short().into(),
             when::bytes(record.bytes).into(),
             when::ago(now, record.registered_at).into(),
@@ -67,6 +71,15 @@ fn table(plugins: &[(&PluginRecord, Description)], now: Timestamp, paint: Paint)
         ]);
     }
     columns.render(paint)
+}
+
+/// A state as a cell: what is not enabled stands out.
+fn state(state: PluginState) -> Entry {
+    match state {
+        PluginState::Enabled => state.as_str().into(),
+        PluginState::Yanked | PluginState::Disabled => Entry::toned(Tone::Calm, state.as_str()),
+        PluginState::Quarantined => Entry::toned(Tone::Bad, state.as_str()),
+    }
 }
 
 #[cfg(test)]
@@ -86,12 +99,17 @@ mod tests {
             bytes: 204_800,
             description: Payload::of(&description).unwrap(),
             registered_at: Timestamp(0),
+            state: PluginState::Yanked,
+            changed: None,
+            source: "file".to_owned(),
+            signatures: Payload::null(),
+            imports: None,
         };
         let shown = table(&[(&record, super::description(&record).unwrap())], Timestamp(0), Paint::PLAIN);
         let digest = Digest::of(b"component").short();
         assert_eq!(
             shown.lines().last().unwrap().split_whitespace().collect::<Vec<_>>(),
-            ["shop/shop", "1.0.0", &digest, "200.0", "KiB", "just", "now", "pay"]
+            ["shop/shop", "1.0.0", "yanked", &digest, "200.0", "KiB", "just", "now", "pay"]
         );
         record.description = Payload::parse("7").unwrap();
         assert!(format!("{:?}", super::description(&record).unwrap_err()).contains("shop/shop@1.0.0"));

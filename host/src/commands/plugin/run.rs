@@ -10,8 +10,8 @@ use stepwright_workflow::template::values::duration_ms;
 use stepwright_workflow::{Digest, Payload};
 
 use super::attempt::{self, Bench, Told};
-use super::inspect;
 use super::project::Project;
+use super::{find, inspect};
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::paint::{Paint, Tone};
@@ -58,7 +58,7 @@ pub(super) struct Given {
     json_input: Option<String>,
     /// The step's configuration, as a JSON file [default: none]
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    step_config: Option<PathBuf>,
     /// The output of a direct parent, as a JSON file; may be given several times.
     #[arg(long = "parent", value_name = "STEP=FILE", value_parser = parent)]
     parents: Vec<(String, PathBuf)>,
@@ -81,7 +81,7 @@ impl Given {
         Ok(Told {
             handler: handler.to_owned(),
             input,
-            config: self.config.as_ref().map(payload).transpose()?.unwrap_or_default(),
+            config: self.step_config.as_ref().map(payload).transpose()?.unwrap_or_default(),
             parents: self.parents.iter().map(parent).collect::<Result<_, CliError>>()?,
             tags: Vec::new(),
             attempt: 1,
@@ -137,8 +137,8 @@ pub(super) async fn component(plugin: &str, context: &Context) -> Result<Vec<u8>
     if path.is_dir() {
         return input::bytes(&Project::find(path)?.component().await?, bytes_max);
     }
-    let record = inspect::find(context.store().await?.as_ref(), plugin).await?;
-    Ok(context.plugins()?.get(&record.digest)?)
+    let record = find(context.store().await?.as_ref(), plugin).await?;
+    Ok(context.blobs()?.get(&record.digest).await?.into())
 }
 
 /// What a call used of a limit.

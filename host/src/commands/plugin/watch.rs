@@ -194,8 +194,7 @@ impl Watch {
 }
 
 async fn register(store: &dyn Store, component: &Component, context: &Context) -> Result<(), CliError> {
-    context.plugins()?.put(&component.bytes)?;
-    add::add(store, component, context).await.map(|_| ())
+    add::add((store, &context.blobs()?), component, context).await.map(|_| ())
 }
 
 /// A build of a version: it satisfies what the version satisfies, and a later one sorts after it.
@@ -243,8 +242,11 @@ fn tell(told: &Told, context: &Context) -> Result<(), CliError> {
         return output::json(told);
     }
     let Told { watched, plugin, took, used_by, .. } = told;
-    let used_by = if used_by.is_empty() { "no template yet".to_owned() } else { used_by.join(", ") };
-    output::line(format_args!("{watched}: {plugin} after {}; used next by {used_by}", when::duration(*took)))
+    let used_by = match used_by.as_slice() {
+        [] => "no template names it yet".to_owned(),
+        templates => format!("used next by {}", templates.join(", ")),
+    };
+    output::line(format_args!("{watched}: {plugin} after {}; {used_by}", when::duration(*took)))
 }
 
 fn complain(what: &str, error: &CliError) {

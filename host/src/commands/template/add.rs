@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: &AddArguments, context: &Context) -> Result<E
         for AddedTemplate { file, template, added } in &report.templates {
             output::line(match added {
                 Added::New => format!("{file}: added {template}"),
-                Added::Unchanged => format!("{file}: {template} was there already"),
+                Added::Unchanged | Added::Signed => format!("{file}: {template} was there already"),
             })?;
         }
     }

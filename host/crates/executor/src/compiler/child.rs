@@ -10,8 +10,6 @@ use crate::engine;
 
 /// The longest question, in bytes.
 const QUESTION_BYTES_MAX: u64 = 4 << 10;
-/// How far it steps back behind the host's other work.
-const NICENESS: i32 = 10;
 
 /// Answers the one question that stands on `input`, and uses no more than it says. To be called by a process of its own, before
 /// it has started any thread: its limits are for good.
@@ -54,7 +52,6 @@ fn limit(question: &Question) -> io::Result<()> {
         let (soft, hard) = (soft.min(most), hard.min(most));
         setrlimit(resource, Rlimit { current: Some(soft), maximum: Some(hard) })?;
     }
-    rustix::process::nice(NICENESS)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -39,6 +39,10 @@ impl Outbound {
     ) -> Answer {
         self.account.ask()?;
         let (mut parts, body) = request.into_parts();
+        if parts.method == Method::CONNECT {
+            let why = "CONNECT is not passed on: it would open a tunnel past every check";
+            return Err(self.refuse(why, Error::HttpRequestMethodInvalid));
+        }
         let target = Target::of(&parts).map_err(|why| self.refuse(&why, Error::HttpRequestUriInvalid))?;
         let granted = self.check_grant(&target)?;
         self.check_size(&parts)?;

@@ -135,7 +135,8 @@ impl HttpGrant {
         methods
             && self.plain == other.plain
             && self.port == other.port
-            && (self.host == other.host || covers_host(&self.host, &other.host))
+            && (self.host == other.host
+                || Host::parse(&other.host).is_ok_and(|host| covers_host(&self.host, &host)))
     }
 
     /// Whether it allows a request.

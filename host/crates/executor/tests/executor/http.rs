@@ -44,6 +44,7 @@ async fn granted_hosts_are_called_and_others_denied_with_the_missing_grant() {
             { "scheme": "http", "authority": format!("user:word@{here}") },
             { "scheme": "ftp", "authority": here },
             { "scheme": "http", "authority": here, "headers": [["host", "elsewhere"]] },
+            { "scheme": "http", "authority": here, "method": "CONNECT" },
         ]))
         .await;
     assert_eq!((&answers[0]["status"], &answers[0]["body"]), (&json!(200), &json!("hello")));
@@ -55,6 +56,7 @@ async fn granted_hosts_are_called_and_others_denied_with_the_missing_grant() {
     assert_eq!(answers[6], json!({ "error": "ErrorCode::HttpRequestUriInvalid" }));
     assert_eq!(answers[7], json!({ "error": "ErrorCode::HttpProtocolError" }));
     assert_eq!(answers[8], json!({ "error": "HeaderError::Forbidden" }));
+    assert_eq!(answers[9], json!({ "error": "ErrorCode::HttpRequestMethodInvalid" }));
     let seen = server.seen();
     assert_eq!(seen.len(), 2);
     assert_eq!(seen[0], format!("GET /a?b=c HTTP/1.1\r\nhost: {here}\r\nx-mine: 1\r\n\r\n"));

@@ -19,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepwright_executor::{
-    CompiledFolder, Control, EngineOptions, Executor as _, Outcome, ParentOutput, Refusal, Sandbox, StepCall,
-    StepReport, WasmExecutor, inspect,
+    CompiledFolder, ComponentCache, Components, Control, EngineOptions, Executor as _, Fetched, Order,
+    Outcome, ParentOutput, Refusal, Sandbox, Signature, StepCall, StepReport, Supply, Trust, WasmExecutor,
+    inspect, inspect_and_keep,
 };
 use stepwright_registry::PluginFolder;
 use stepwright_workflow::{Clock, Digest, FailureClass, Payload, StepLimits, TaskId, Timestamp};
@@ -255,6 +256,84 @@ async fn compiled_code_is_used_again_unless_somebody_touched_it() {
     let foreign = executor(bench.home.path(), &bench.sandbox);
     foreign.warm(bench.misbehave).await.unwrap();
     assert_eq!(foreign.cache_counts().rejected, 1);
+}
+
+/// An executor without components of its own, that runs only what somebody called "us" vouches for.
+fn fetching(bench: &Bench) -> (WasmExecutor, tokio::sync::mpsc::Receiver<Order>) {
+    let cache = ComponentCache::open(&bench.home.path().join("cache"), 1 << 30).unwrap();
+    let (supply, orders) = Supply::new(Duration::from_secs(60));
+    let trust = Trust::Check(Arc::new(|plugin, _, signatures| {
+        assert_eq!(plugin, "fixtures/misbehave");
+        let vouched = signatures.iter().any(|signature| signature.key == "us");
+        if vouched { Ok(()) } else { Err(format!("{plugin} is signed by nobody that is trusted")) }
+    }));
+    let components = (Components::Cache(cache, supply), trust);
+    let compiled = CompiledFolder::open(&bench.home.path().join("compiled"), 1 << 30).unwrap();
+    let sandbox = Arc::clone(&bench.sandbox);
+    (WasmExecutor::trusting(sandbox, components, compiled, Arc::new(StillClock)), orders)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_component_is_fetched_proven_and_trusted_before_it_runs() {
+    let bench = Bench::new(1);
+    let (executor, mut orders) = fetching(&bench);
+    let component = |signer: Option<&str>| Fetched {
+        bytes: guest("misbehave"),
+        signatures: signer
+            .map(|key| Signature { key: key.to_owned(), signature: String::new() })
+            .into_iter()
+            .collect(),
+    };
+    let mut run = async |deliveries: Vec<Result<Fetched, String>>| {
+        let running = executor.execute(bench.call("count_calls", "{}"), Control::default());
+        let delivering = async {
+            for delivery in deliveries {
+                let Order { digest, reply } = orders.recv().await.unwrap();
+                assert_eq!(digest, bench.misbehave);
+                reply.send(delivery).unwrap();
+            }
+        };
+        tokio::join!(running, delivering).0.unwrap()
+    };
+    let missing = run(vec![Err("nobody has it".to_owned())]).await;
+    assert_eq!(failure(&missing), (FailureClass::PluginUnavailable, "plugin_missing".to_owned()));
+    let wrong = Fetched { bytes: b"something else".to_vec(), signatures: Vec::new() };
+    let Outcome::Failed { error } = run(vec![Ok(wrong)]).await.outcome else { panic!("it ran") };
+    assert_eq!((error.code.as_deref(), error.retryable), (Some("plugin_corrupt"), true));
+    assert!(error.message.contains(&Digest::of(b"something else").to_string()), "{error}");
+    // Unsigned: looked for once more, and refused for good.
+    let Outcome::Failed { error } = run(vec![Ok(component(None)), Ok(component(Some("them")))]).await.outcome
+    else {
+        panic!("it ran")
+    };
+    assert_eq!((error.code.as_deref(), error.retryable), (Some("plugin_untrusted"), false));
+    // Signed meanwhile; and then it is here, with its signatures and its code.
+    assert_eq!(output(&run(vec![Ok(component(Some("us")))]).await), "1");
+    assert_eq!(output(&run(Vec::new()).await), "1");
+    let (again, mut orders) = fetching(&bench);
+    let report = again.execute(bench.call("count_calls", "{}"), Control::default()).await.unwrap();
+    assert_eq!(output(&report), "1");
+    let counts = again.cache_counts();
+    assert_eq!((counts.fetched, counts.loaded, counts.compiled), (0, 1, 0));
+    assert!(orders.try_recv().is_err());
+    // One that was damaged here is fetched again.
+    let file = bench.home.path().join(format!("cache/{}.wasm", bench.misbehave.hex()));
+    std::fs::write(&file, "damaged").unwrap();
+    assert_eq!(output(&run(Vec::new()).await), "1", "it is ready already");
+    let (mended, mut orders) = fetching(&bench);
+    let running = mended.execute(bench.call("count_calls", "{}"), Control::default());
+    let delivering = async { orders.recv().await.unwrap().reply.send(Ok(component(Some("us")))).unwrap() };
+    assert_eq!(output(&tokio::join!(running, delivering).0.unwrap()), "1");
+    assert_eq!(std::fs::read(&file).unwrap(), guest("misbehave"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn code_that_was_made_for_a_look_is_there_for_the_first_step() {
+    let bench = Bench::new(1);
+    let kept = Arc::new(CompiledFolder::open(&bench.home.path().join("compiled"), 1 << 30).unwrap());
+    inspect_and_keep(&bench.sandbox, guest("misbehave"), &kept).await.unwrap();
+    bench.run(bench.call("count_calls", "{}")).await;
+    assert_eq!((bench.executor.cache_counts().loaded, bench.executor.cache_counts().compiled), (1, 0));
 }
 
 async fn refused(sandbox: &Arc<Sandbox>, bytes: impl Into<Vec<u8>>) -> Refusal {

@@ -8,8 +8,8 @@ use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote,
-    NewTask, NewWorker, OpenBatch, PauseRecord, ReadyStep, Result, Round, RunningAttempt, StepChange,
-    StepRow, TaskInput, WorkerState,
+    NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep, Result, Round,
+    RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
@@ -46,6 +46,7 @@ macro_rules! rows {
 mod fleet;
 mod outcomes;
 mod pauses;
+mod plugins;
 mod start;
 
 impl PostgresRound {
@@ -356,6 +357,18 @@ impl Round for PostgresRound {
 
     async fn parked(&mut self, after: StepId, limit: u32) -> Result<Vec<ReadyStep>> {
         self.parked_steps(after, limit).await
+    }
+
+    async fn plugin_versions(&mut self, name: &str) -> Result<Vec<PluginRecord>> {
+        self.versions_of(name).await
+    }
+
+    async fn change_plugins(&mut self, change: &PluginChange) -> Result<()> {
+        self.change_versions(change).await
+    }
+
+    async fn remove_plugins(&mut self, name: &str, versions: &[String]) -> Result<Vec<String>> {
+        self.remove_versions(name, versions).await
     }
 
     async fn suspect(

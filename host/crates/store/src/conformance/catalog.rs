@@ -3,7 +3,7 @@
 use stepwright_workflow::{Digest, PlanId};
 
 use super::{DIAMOND, NOW, SINGLE, at, payload, plan};
-use crate::{Added, NewPlugin, NewTemplate, PluginRecord, Store, StoreError, TemplateRecord};
+use crate::{Added, NewPlugin, NewTemplate, PluginRecord, PluginState, Store, StoreError, TemplateRecord};
 
 fn plugin(name: &str, version: &str, component: &[u8]) -> NewPlugin {
     NewPlugin {
@@ -12,6 +12,9 @@ fn plugin(name: &str, version: &str, component: &[u8]) -> NewPlugin {
         version: version.to_owned(),
         bytes: component.len() as u64,
         description: payload("{\"handlers\": [ ]}"),
+        source: "file".to_owned(),
+        signatures: payload("[]"),
+        imports: Vec::new(),
     }
 }
 
@@ -40,8 +43,21 @@ pub async fn a_plugin_version_is_registered_once(store: &dyn Store) {
     let listed: Vec<_> =
         plugins.iter().map(|plugin| (plugin.name.as_str(), plugin.version.as_str())).collect();
     assert_eq!(listed, [("shop/mail", "1.0.0"), ("shop/pay", "1.10.0"), ("shop/pay", "1.9.0")]);
-    let NewPlugin { digest, name, version, bytes, description } = first;
-    assert_eq!(plugins[1], PluginRecord { digest, name, version, bytes, description, registered_at: NOW });
+    let NewPlugin { digest, name, version, bytes, description, source, signatures, imports } = first;
+    let record = PluginRecord {
+        digest,
+        name,
+        version,
+        bytes,
+        description,
+        registered_at: NOW,
+        state: PluginState::Enabled,
+        changed: None,
+        source,
+        signatures,
+        imports: Some(imports),
+    };
+    assert_eq!(plugins[1], record);
 }
 
 /// New, unchanged, or a conflict that names the template.

@@ -8,10 +8,10 @@ use stepwright_executor::{Control, Executor, HostBroken, Receipt, StepCall, Step
 use stepwright_transport::local::{LocalWorkerPort, hub};
 use stepwright_transport::port::{ConnectionId, OrchestratorEvent, OrchestratorPort, WorkerPort};
 use stepwright_transport::wire::{
-    Ack, Batch, BatchCompletion, Cancel, FromWorker, Goodbye, Hello, PROTOCOL_VERSION, PartialResult,
-    StepTask, ToWorker, Welcome, WorkerHeartbeat,
+    Ack, Batch, BatchCompletion, Cancel, ComponentRequest, FromWorker, Goodbye, Hello, PROTOCOL_VERSION,
+    PartialResult, StepTask, ToWorker, Welcome, WorkerHeartbeat,
 };
-use stepwright_worker::{News, Pool, Worker, WorkerEnd, WorkerError, WorkerOptions};
+use stepwright_worker::{Fetches, News, Pool, Worker, WorkerEnd, WorkerError, WorkerOptions};
 use stepwright_workflow::{
     AttemptKey, BatchId, Clock, Digest, Outcome, Payload, StepId, StepLimits, TaskId, Timestamp,
 };
@@ -172,6 +172,23 @@ impl Desk {
         let clock = clock();
         let worker = Worker::new(Box::new(hub.connect()), executor, clock.clone(), options);
         Self::of(Box::new(port), worker.sharing(pool.link()).telling(news), clock)
+    }
+
+    /// A worker that fetches what its process orders.
+    pub(crate) fn fetching(fetches: &Fetches, executor: Arc<dyn Executor>, options: WorkerOptions) -> Self {
+        let (port, hub) = hub();
+        let clock = clock();
+        let worker = Worker::new(Box::new(hub.connect()), executor, clock.clone(), options);
+        Self::of(Box::new(port), worker.fetching(fetches.clone()), clock)
+    }
+
+    /// The next request for a component.
+    pub(crate) async fn request(&mut self) -> ComponentRequest {
+        loop {
+            if let FromWorker::ComponentRequest(request) = self.said().await {
+                return request;
+            }
+        }
     }
 
     fn of(port: Box<dyn OrchestratorPort>, run: Worker, clock: Arc<StillClock>) -> Self {

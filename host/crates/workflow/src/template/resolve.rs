@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 
+use semver::{Comparator, Op, VersionReq};
 use serde_json::Value as Json;
 
 use super::merge::MergedStep;
 use super::parents;
 use super::problem::{Problems, suggest};
 use super::read::join;
-use super::{HandlerOffer, PluginOffer, PluginRequirement, PluginSource, ResolveProblems, Template};
+use super::{
+    HandlerOffer, OfferTerms, PluginOffer, PluginRequirement, PluginSource, ResolveProblems, Template,
+};
 use crate::retry::RetryPolicy;
 use crate::{Payload, Plan, PlanStep, StepLimits};
 
@@ -48,7 +51,7 @@ pub(super) fn plan(
     })
 }
 
-/// The highest registered version that satisfies the requirement.
+/// The highest registered version that satisfies the requirement and may be had on its terms.
 fn find(
     wanted: &PluginRequirement,
     step: &MergedStep,
@@ -56,11 +59,15 @@ fn find(
     problems: &mut Problems,
 ) -> Option<PluginOffer> {
     let versions = plugins.versions(&wanted.name);
-    let matching = versions.iter().filter(|offer| wanted.requirement.matches(&offer.version));
-    if let Some(best) = matching.max_by(|a, b| a.version.cmp(&b.version)) {
-        return Some(best.clone());
+    let matching: Vec<&PluginOffer> =
+        versions.iter().filter(|offer| wanted.requirement.matches(&offer.version)).collect();
+    let had = matching.iter().filter(|offer| may_be_had(offer, &wanted.requirement));
+    if let Some(best) = had.max_by(|a, b| a.version.cmp(&b.version)) {
+        return Some((*best).clone());
     }
-    let (what, help) = if versions.is_empty() {
+    let (what, help) = if !matching.is_empty() {
+        withdrawn(wanted, &matching)
+    } else if versions.is_empty() {
         let names = plugins.names();
         let nearest = suggest(&wanted.name, names.iter().map(String::as_str));
         let register = || "register it with 'stepwright plugin add FILE'".to_owned();
@@ -74,6 +81,41 @@ fn find(
     };
     problems.add(wanted.at, &join(&step.field, "plugin"), Some(wanted.name.clone()), what, Some(help));
     None
+}
+
+fn may_be_had(offer: &PluginOffer, requirement: &VersionReq) -> bool {
+    match offer.terms {
+        OfferTerms::Open => true,
+        OfferTerms::Exact => is_exact(requirement),
+        OfferTerms::Closed => false,
+    }
+}
+
+/// Whether a requirement names one version in full, as `=1.2.3` does.
+fn is_exact(requirement: &VersionReq) -> bool {
+    matches!(
+        requirement.comparators.as_slice(),
+        [Comparator { op: Op::Exact, minor: Some(_), patch: Some(_), .. }]
+    )
+}
+
+/// Versions would satisfy the requirement, and none of them may be had.
+fn withdrawn(wanted: &PluginRequirement, matching: &[&PluginOffer]) -> (String, String) {
+    let shown = matching.iter().map(|offer| match offer.terms {
+        OfferTerms::Closed => format!("{} is disabled", offer.version),
+        OfferTerms::Open | OfferTerms::Exact => format!("{} is yanked", offer.version),
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let what =
+        format!("no version of '{}' that satisfies {} is enabled: {shown}", wanted.name, wanted.requirement);
+    let latest =
+        matching.iter().map(|offer| &offer.version).max().map(ToString::to_string).unwrap_or_default();
+    let mut help = format!("'stepwright plugin enable {}@{latest}' gives it back", wanted.name);
+    let yanked = matching.iter().filter(|offer| offer.terms == OfferTerms::Exact);
+    if let Some(yanked) = yanked.map(|offer| &offer.version).max() {
+        help.push_str(&format!("; '={yanked}' asks for a yanked version all the same"));
+    }
+    (what, help)
 }
 
 fn check_config(step: &MergedStep, handler: &HandlerOffer, problems: &mut Problems) {

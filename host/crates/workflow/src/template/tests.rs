@@ -43,9 +43,14 @@ impl PluginSource for Shop {
             name: "shop/shop".to_owned(),
             version: version.parse().unwrap(),
             digest: Digest::of(version.as_bytes()),
+            terms: match version {
+                "1.12.0" => OfferTerms::Exact,
+                "3.0.0" => OfferTerms::Closed,
+                _ => OfferTerms::Open,
+            },
             handlers: vec![handler("validate", Some(schema)), handler("count", None), handler("ship", None)],
         };
-        let all = ["1.0.0", "1.9.0", "1.10.0", "2.0.0", "1.11.0-beta.1"].map(offer);
+        let all = ["1.0.0", "1.9.0", "1.10.0", "2.0.0", "1.11.0-beta.1", "1.12.0", "3.0.0"].map(offer);
         all.into_iter().filter(|offer| offer.name == name).collect()
     }
 
@@ -197,8 +202,8 @@ fn what_does_not_fit_the_plugins_is_listed() {
         template.resolve("production", &Shop).unwrap_err().to_string()
     };
     assert_eq!(
-        resolve(&changed("shop/shop@^1", "shop/shop@^3")).lines().next().unwrap(),
-        "t.yaml:5:9: steps[0].plugin: no registered version of 'shop/shop' satisfies ^3; registered are 1.0.0, 1.9.0, 1.10.0, 2.0.0, 1.11.0-beta.1"
+        resolve(&changed("shop/shop@^1", "shop/shop@^4")).lines().next().unwrap(),
+        "t.yaml:5:9: steps[0].plugin: no registered version of 'shop/shop' satisfies ^4; registered are 1.0.0, 1.9.0, 1.10.0, 2.0.0, 1.11.0-beta.1, 1.12.0, 3.0.0"
     );
     assert_eq!(
         resolve(&changed("shop/shop@^1", "shop/shup@^1")).lines().next().unwrap(),
@@ -212,6 +217,30 @@ fn what_does_not_fit_the_plugins_is_listed() {
         resolve(&changed("depth: 1", "depth: 10")),
         "t.yaml:21:32: steps[0].config.depth: does not fit the handler 'validate': 10 is greater than the maximum of 9"
     );
+}
+
+#[test]
+fn what_was_withdrawn_is_chosen_only_on_its_terms() {
+    let resolve = |requirement: &str| {
+        let text = changed("shop/shop@^1", &format!("shop/shop@{requirement}"));
+        let template = Template::parse("t.yaml", &text).unwrap();
+        let plan = template.resolve("production", &Shop);
+        plan.map(|plan| plan.steps[0].plugin_version.clone()).map_err(|error| error.to_string())
+    };
+    let chosen = |requirement: &str| resolve(requirement).unwrap();
+    assert_eq!([chosen("^1"), chosen(">=1.0"), chosen("=1.12.0")], ["1.10.0", "2.0.0", "1.12.0"]);
+    let refused = |requirement: &str| resolve(requirement).unwrap_err();
+    for requirement in ["=1.12", "~1.12", "^1.12"] {
+        let error = refused(requirement);
+        assert!(
+            error.contains("is enabled: 1.12.0 is yanked; 'stepwright plugin enable shop/shop@1.12.0'"),
+            "{error}"
+        );
+        assert!(error.contains("'=1.12.0' asks"), "{error}");
+    }
+    let disabled = refused("=3.0.0");
+    assert!(disabled.contains("satisfies =3.0.0 is enabled: 3.0.0 is disabled"), "{disabled}");
+    assert!(!disabled.contains("asks for"), "{disabled}");
 }
 
 #[test]
@@ -251,4 +280,77 @@ proptest! {
             let _ = template.resolve("production", &Shop);
         }
     }
+}
+
+/// One plugin whose `take` reads `total_cents` of a parent called `give`, and whose `give` gives it as this.
+struct Linked(&'static str);
+
+impl PluginSource for Linked {
+    fn versions(&self, _: &str) -> Vec<PluginOffer> {
+        let schema = |kind: &str| {
+            Payload::parse(format!(
+                r#"{{"type":"object","required":["total_cents"],"properties":{{"total_cents":{{"type":"{kind}"}}}}}}"#
+            ))
+            .unwrap()
+        };
+        let parent = |step: &str, optional| ParentOffer {
+            step: step.to_owned(),
+            optional,
+            schema: Some(schema("integer")),
+        };
+        let handler = |name: &str, output_schema, parents| HandlerOffer {
+            name: name.to_owned(),
+            config_schema: None,
+            input_schema: None,
+            output_schema,
+            parents,
+        };
+        let give = handler("give", Some(schema(self.0)), Vec::new());
+        let take = handler("take", None, vec![parent("give", false), parent("bonus", true)]);
+        let (name, version) = ("shop/links".to_owned(), "1.0.0".parse().unwrap());
+        let handlers = vec![give, take, handler("any", None, Vec::new())];
+        vec![PluginOffer { name, version, digest: Digest::of(b"links"), handlers }]
+    }
+
+    fn names(&self) -> Vec<String> {
+        vec!["shop/links".to_owned()]
+    }
+}
+
+#[test]
+fn steps_must_find_what_they_read_of_their_parents() {
+    let resolve = |kind: &'static str, steps: &str| {
+        let text =
+            format!("template: t\nnamespace: shop\nversion: 1.0.0\nplugin: shop/links@^1\nsteps:\n{steps}");
+        let resolved = Template::parse("t.yaml", &text).unwrap().resolve("development", &Linked(kind));
+        resolved.map(|_| ()).map_err(|problems| problems.to_string())
+    };
+    let steps = "  - { name: give, handler: give }\n  - { name: take, handler: take, depends_on: [give] }\n";
+    assert_eq!(resolve("integer", steps), Ok(()));
+    assert_eq!(
+        resolve("string", steps).unwrap_err(),
+        "t.yaml:7:46: steps[1].depends_on: 'give' does not give what the handler 'take' reads: output.total_cents: the \
+         parent gives string, the child reads integer; the schemas are those of the output of 'give' in \
+         shop/links@1.0.0 and of the parent 'give' of 'take' in shop/links@1.0.0: see 'stepwright plugin inspect'"
+    );
+    // Who runs a step of that name does not matter, and one without a schema gives anything.
+    assert_eq!(resolve("string", &steps.replacen("handler: give", "handler: any", 1)), Ok(()));
+    let unlinked = steps.replace(", depends_on: [give]", "");
+    assert_eq!(
+        resolve("integer", &unlinked).unwrap_err(),
+        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+         add 'give' to depends_on"
+    );
+    let renamed = steps.replace("name: give", "name: gave").replace("[give]", "[gave]");
+    assert_eq!(
+        resolve("integer", &renamed).unwrap_err(),
+        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+         a step that 'take' depends on must be called 'give'; did you mean 'gave'?"
+    );
+    // A repeated step's copies have names of their own.
+    let repeated = steps.replace("handler: give }", "handler: give, repeat: 2 }");
+    assert!(resolve("integer", &repeated).unwrap_err().contains("must be called 'give'"));
+    // An optional parent may be missing; if it is there, it must fit.
+    let bonus = format!("  - {{ name: bonus, handler: give }}\n{}", steps.replace("[give]", "[give, bonus]"));
+    assert_eq!(resolve("number", &bonus).unwrap_err().lines().count(), 2);
 }

@@ -1,1 +1,0 @@
-SELECT digest FROM plugins WHERE name = ?1 AND version = ?2
