@@ -32,11 +32,11 @@ fn main() -> ExitCode {
 }
 
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
-    if arguments == ["--start"] {
-        return start::run().await;
-    }
     if let Some(at) = arguments.iter().position(|argument| argument == "--hostile") {
         return hostile::run(&arguments[at + 1..]).await;
+    }
+    if arguments == ["--start"] {
+        return start::run().await;
     }
     let Choice { workloads, engine, finished, repeat } = workload::choose(arguments)?;
     let floors = floor::measure(engine).await?;

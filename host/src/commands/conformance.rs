@@ -51,7 +51,7 @@ pub(crate) async fn run(arguments: ConformanceArguments, context: &Context) -> R
         let program = std::env::current_exe();
         let program = program.map_err(|error| CliError::caused("failed to find this program", &error))?;
         let arguments = ["conformance", "--victim"].map(Into::into).into();
-        Ok(Victim { program, arguments, environment: Vec::new() })
+        Ok(Victim { program, arguments })
     };
     let victim = victim()?;
     // The attacks have a runtime of their own, whose threads can be counted.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stepwright_executor::{
-    CompiledFolder, Control, EngineOptions, Executor as _, Inspection, Outcome, Refusal, Sandbox, StepCall,
-    StepReport, WasmExecutor, inspect,
+    CompiledFolder, Control, Egress, EgressOptions, EngineOptions, Executor as _, GrantBook, GrantEntry,
+    Grants, Inspection, Outcome, Refusal, Sandbox, StepCall, StepReport, WasmExecutor, inspect,
 };
 use stepwright_registry::PluginFolder;
 use stepwright_workflow::{Clock, Digest, Payload, StepLimits, TaskId, Timestamp};
@@ -25,6 +25,12 @@ pub(crate) struct Ground {
     pub(crate) plugins: PluginFolder,
     pub(crate) victim: Victim,
 }
+
+/// Calls of one attempt to the host's own interfaces.
+pub(crate) const HOST_CALLS_MAX: u64 = 100_000;
+
+/// How often it is looked whether the connections of a step are closed, 5 ms apart: five seconds.
+const CLOSING_LOOKS: u32 = 1_000;
 
 /// What an attack is told of the time does not matter.
 struct StillClock;
@@ -45,6 +51,7 @@ pub fn tightened(options: &EngineOptions) -> EngineOptions {
         handles_max: 256,
         transfer_bytes_max: 1 << 20,
         host_call_bytes_max: 4 << 20,
+        host_calls_max: HOST_CALLS_MAX,
         output_bytes_max: 64 << 10,
         log_bytes_max: 16 << 10,
         log_lines_max: 100,
@@ -54,6 +61,46 @@ pub fn tightened(options: &EngineOptions) -> EngineOptions {
         describe_max: Duration::from_millis(500),
         ..options.clone()
     }
+}
+
+/// Tight limits for what goes out.
+pub(crate) fn egress_options() -> EgressOptions {
+    EgressOptions {
+        connect_max: Duration::from_millis(500),
+        first_byte_max: Duration::from_millis(200),
+        between_bytes_max: Duration::from_millis(200),
+        bytes_in_max: 1 << 20,
+        bytes_out_max: 1 << 20,
+        header_bytes_max: 16 << 10,
+        calls_max: 100,
+        connections_max: 4,
+        connections_process_max: 8,
+    }
+}
+
+/// Connections close in their own time once the step has ended; one that does not is held.
+async fn free_again(executor: &WasmExecutor, all: usize) -> usize {
+    for _ in 0..CLOSING_LOOKS {
+        if executor.connections_free() == all {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    executor.connections_free()
+}
+
+/// Directories of attempts that nobody removed; that of the process goes with it.
+fn left_in(scratch: &Path) -> std::io::Result<usize> {
+    let mut left = 0;
+    for process in std::fs::read_dir(scratch)? {
+        let path = process?.path();
+        if path.is_dir() {
+            for entry in std::fs::read_dir(path)? {
+                left += usize::from(entry?.file_type()?.is_dir());
+            }
+        }
+    }
+    Ok(left)
 }
 
 /// Opens the folders of a home and starts an executor on them.
@@ -88,6 +135,41 @@ impl Ground {
     pub(crate) async fn execute(&self, step: &Step, control: Control) -> Result<StepReport, String> {
         let call = call(step, self.put(&step.component)?)?;
         self.executor.execute(call, control).await.map_err(|broken| format!("the host is broken: {broken}"))
+    }
+
+    /// Runs a step that is granted something.
+    pub(crate) async fn execute_granted(&self, step: &Step, grants: Grants) -> Result<StepReport, String> {
+        self.execute_outside(step, grants, Egress::new(egress_options())).await
+    }
+
+    /// Runs a step that is granted something, with a way out of its own. Everything is given back before this returns.
+    pub(crate) async fn execute_outside(
+        &self,
+        step: &Step,
+        grants: Grants,
+        egress: Egress,
+    ) -> Result<StepReport, String> {
+        let failed = |error: std::io::Error| format!("failed to prepare the executor: {error}");
+        let book = GrantBook::new(vec![GrantEntry { grants, ..GrantEntry::default() }]);
+        let scratch = self.home.path().join("scratch");
+        let executor = executor(self.home.path(), &self.sandbox).map_err(failed)?;
+        let executor =
+            executor.with_grants(book).with_egress(egress).with_scratch(&scratch).map_err(failed)?;
+        let call = call(step, self.put(&step.component)?)?;
+        let report = executor.execute(call, Control::default()).await;
+        let all = egress_options().connections_process_max as usize;
+        let places = free_again(&executor, all).await;
+        drop(executor);
+        let left = left_in(&scratch).map_err(failed)?;
+        std::fs::remove_dir_all(&scratch).map_err(failed)?;
+        let report = report.map_err(|broken| format!("the host is broken: {broken}"))?;
+        match (places == all, left) {
+            (true, 0) => Ok(report),
+            _ => Err(format!(
+                "{} connections are held, and {left} directories are left",
+                all.saturating_sub(places)
+            )),
+        }
     }
 
     /// Looks at a file.

@@ -19,16 +19,14 @@ pub struct Victim {
     pub program: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Variables beside those of this process.
-    pub environment: Vec<(OsString, OsString)>,
 }
 
 impl Victim {
     /// Starts it in a folder and waits for its end.
     pub(crate) fn run(&self, home: &Path) -> std::io::Result<ExitStatus> {
-        let Self { program, arguments, environment } = self;
+        let Self { program, arguments } = self;
         let mut command = Command::new(program);
-        command.args(arguments).envs(environment.iter().map(|(key, value)| (key, value))).current_dir(home);
+        command.args(arguments).current_dir(home);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()
     }
 }

@@ -4,20 +4,24 @@
 
 use std::path::PathBuf;
 
-use stepwright_conformance::{Conformance, Corpus, Guest, Victim, die_of_a_guest};
-use stepwright_executor::EngineOptions;
+use stepwright_conformance::{Conformance, Corpus, Guest, Victim};
+use stepwright_executor::{Compiler, CompilerProcess, EngineOptions};
 
-/// Says to the test `victim` that it is to die.
-const VICTIM: &str = "STEPWRIGHT_TEST_VICTIM";
+/// What compiles in a process of its own, and what dies in one.
+const CHILD: &str = env!("CARGO_BIN_EXE_stepwright-conformance-child");
 
 fn check(guest: Guest) {
     let corpus = Corpus::embedded().expect("the guests are built: 'cargo xtask plugins'");
-    let victim = Victim {
-        program: std::env::current_exe().expect("a path"),
-        arguments: ["--exact", "victim"].map(Into::into).into(),
-        environment: vec![(VICTIM.into(), "1".into())],
-    };
-    let conformance = Conformance::start(corpus, victim, &EngineOptions::default()).expect("it starts");
+    let program = PathBuf::from(CHILD);
+    let victim = Victim { program: program.clone(), arguments: vec!["victim".into()] };
+    let compiler = Compiler::Process(CompilerProcess {
+        program,
+        arguments: vec!["compile".into()],
+        cpu_max: CompilerProcess::CPU_MAX,
+        memory_bytes_max: CompilerProcess::MEMORY_BYTES_MAX,
+    });
+    let options = EngineOptions { compiler, ..EngineOptions::default() };
+    let conformance = Conformance::start(corpus, victim, &options).expect("it starts");
     let report = conformance.run(guest);
     assert!(!report.attacks.is_empty(), "{} attacks nothing", report.name);
     for attack in &report.attacks {
@@ -71,13 +75,4 @@ tests! {
     guest_26_progress_flood: ProgressFlood,
     guest_27_hog: Hog,
     guest_28_killer: Killer,
-}
-
-/// Not a test by itself: what guest 28 kills.
-#[test]
-fn victim() {
-    if std::env::var_os(VICTIM).is_some() {
-        let home: PathBuf = std::env::current_dir().expect("a folder");
-        die_of_a_guest(&home, &EngineOptions::default()).expect("it dies");
-    }
 }

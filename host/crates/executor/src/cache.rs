@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use stepwright_registry::FolderError;
 use stepwright_workflow::Digest;
-use wasmparser::{Parser, Payload};
 use wasmtime::component::Component;
 
+use crate::admission::{NotAdmitted, admit};
 use crate::bindings::PluginPre;
 use crate::compiled::{self, CompiledFolder, Found};
 use crate::compiler::{Code, CompileError};
@@ -40,18 +40,15 @@ pub(crate) enum LoadError {
     /// Nobody who is trusted vouches for it.
     #[error("the component is not trusted: {0}")]
     Untrusted(String),
-    /// It is larger than what is compiled.
-    #[error("the component has {bytes} bytes, the limit is {max}")]
-    TooLarge { bytes: usize, max: usize },
+    /// It is not even looked at.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
     /// It does not compile, or not within its limits.
     #[error(transparent)]
     Compile(CompileError),
     /// The code that was made does not load.
     #[error("the component's code does not load: {0}")]
     Code(String),
-    /// Its components lie in each other deeper than is looked at.
-    #[error("the component's parts are nested more than {max} deep")]
-    Nested { max: usize },
     /// It wants other imports, or has other exports.
     #[error("the component does not fit this host's interface: {0}")]
     Link(String),
@@ -329,34 +326,9 @@ pub(crate) fn component(
     Ok((component, Origin::Made { rejected }))
 }
 
-/// The deepest that components may lie in each other. Toolchains nest two or three deep, compositions of components some more;
-/// what wasmtime does with them takes time that grows with the depth's square.
-const NESTED_MAX: usize = 64;
-
-/// Whether a component is small and flat enough to be looked at. Takes one pass over the names of its sections.
-pub(crate) fn admit(sandbox: &Sandbox, bytes: &[u8]) -> Result<(), LoadError> {
-    let max = sandbox.options.component_bytes_max;
-    if bytes.len() > max {
-        return Err(LoadError::TooLarge { bytes: bytes.len(), max });
-    }
-    let mut depth = 0_usize;
-    // What cannot be read any further is wasmtime's to refuse, with its own words.
-    for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
-        match payload {
-            Payload::ComponentSection { .. } | Payload::ModuleSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > NESTED_MAX {
-            return Err(LoadError::Nested { max: NESTED_MAX });
-        }
-    }
-    Ok(())
-}
-
 /// Compiles a component. Takes seconds for a large one.
 pub(crate) fn compile(sandbox: &Sandbox, bytes: &[u8]) -> Result<Code, LoadError> {
-    admit(sandbox, bytes)?;
+    admit(&sandbox.options, bytes)?;
     let compiled = sandbox.options.compiler.compile(&sandbox.engine, &sandbox.options, bytes);
     compiled.map_err(|error| match error {
         CompileError::BrokeOff(_) => LoadError::BrokeOff(error.to_string()),

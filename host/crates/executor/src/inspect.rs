@@ -7,8 +7,9 @@ use stepwright_registry::{Description, HandlerDescription, ParentDescription, Pr
 use stepwright_workflow::{Digest, Failure, StepLimits};
 use wasmtime::component::Component;
 
+use crate::admission::admit;
 use crate::bindings;
-use crate::cache::{self, LoadError, admit};
+use crate::cache::{self, LoadError};
 use crate::call::Control;
 use crate::compiled::CompiledFolder;
 use crate::limits::Limits;
@@ -121,7 +122,7 @@ async fn look(
 ) -> Result<Inspection, Refusal> {
     kind(&bytes)?;
     // Before anything reads all of it.
-    admit(sandbox, &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
+    admit(sandbox.options(), &bytes).map_err(|error| Refusal::Invalid(error.to_string()))?;
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     let compiling = Arc::clone(sandbox);
     let compiled =

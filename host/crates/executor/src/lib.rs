@@ -3,6 +3,7 @@
 //! An attempt that fails is data ([`Outcome`]); `Err` means that the host itself is broken. This crate knows nothing of the
 //! store, the transport, or any other step.
 
+mod admission;
 pub mod bare;
 mod bindings;
 mod cache;

@@ -80,10 +80,7 @@ pub(crate) fn unavailable(error: &LoadError) -> Failure {
         LoadError::Untrusted(_) => ("plugin_untrusted", false),
         LoadError::Folder(FolderError::Io { .. }) | LoadError::BrokeOff(_) => ("plugin_unreadable", true),
         LoadError::Compile(CompileError::Limit { .. }) => ("plugin_compile_limit", false),
-        LoadError::TooLarge { .. }
-        | LoadError::Nested { .. }
-        | LoadError::Compile(_)
-        | LoadError::Code(_) => ("plugin_invalid", false),
+        LoadError::NotAdmitted(_) | LoadError::Compile(_) | LoadError::Code(_) => ("plugin_invalid", false),
         LoadError::Link(_) => ("plugin_interface", false),
     };
     let message = cut(error.to_string(), MESSAGE_BYTES_MAX);

@@ -6,7 +6,7 @@ use stepwright_executor::Control;
 use stepwright_workflow::FailureClass;
 
 use crate::attack::{Attack, Expected, Seen, Step};
-use crate::ground::Ground;
+use crate::ground::{Ground, HOST_CALLS_MAX};
 
 pub(super) fn output() -> Vec<Attack> {
     vec![
@@ -41,14 +41,15 @@ async fn printed(ground: Arc<Ground>) -> Result<Seen, String> {
 pub(super) fn spam() -> Vec<Attack> {
     let spam = |kind: &str| Step::hostile("spam").told(format!("{{\"kind\":\"{kind}\",\"n\":1024}}"));
     let flood = Expected::failed(FailureClass::OutputTooLarge, "host_call_bytes");
+    let calls = Expected::failed(FailureClass::OutputTooLarge, "host_calls");
     let random = Step::hostile("spam").told("{\"kind\":\"random\",\"n\":1073741824}");
     vec![
         spam("byte").until_cpu("one byte at a time", 100),
         spam("clock").until_cpu("the clock", 100),
-        spam("random").until_cpu("random bytes", 100),
+        spam("random").expect("random bytes", flood),
         spam("environment").until_cpu("the environment", 100),
-        spam("cancelled").until_cpu("whether it is cancelled", 100),
-        spam("log_empty").until_cpu("empty log lines", 100),
+        spam("cancelled").expect("whether it is cancelled", calls),
+        spam("log_empty").expect("empty log lines", calls),
         spam("log").expect("log lines of 1 KiB", flood),
         spam("progress").expect("progress marks of 1 KiB", flood),
         random.expect("a gigabyte of random bytes", Expected::failed(FailureClass::Trap, "interface")),
@@ -58,10 +59,13 @@ pub(super) fn spam() -> Vec<Attack> {
 pub(super) fn progress() -> Vec<Attack> {
     vec![
         Attack::other(
-            "a million marks",
+            "as many marks as it may make",
             |ground| Box::pin(marks(ground)),
             Expected::completed("one mark was kept, of 0.75 and 1024 bytes"),
         ),
+        Step::hostile("progress")
+            .told("{\"n\":1000000}")
+            .expect("a million marks", Expected::failed(FailureClass::OutputTooLarge, "host_calls")),
         Step::text("progress_after_end").expect(
             "a mark after the result was taken",
             Expected::failed(FailureClass::Trap, "cannot_leave_component"),
@@ -72,7 +76,7 @@ pub(super) fn progress() -> Vec<Attack> {
 /// Only the newest mark is kept, its number is one, and its note is cut.
 async fn marks(ground: Arc<Ground>) -> Result<Seen, String> {
     let control = Control::default();
-    let step = Step::hostile("progress").told("{\"n\":1000000}");
+    let step = Step::hostile("progress").told(format!("{{\"n\":{}}}", HOST_CALLS_MAX - 1));
     let seen = Seen::step(&ground.execute(&step, control.clone()).await?);
     if seen.class != "completed" {
         return Ok(seen);

@@ -110,7 +110,7 @@ fn component(claim: &Claim<'_>) -> Result<Vec<u8>, String> {
     let mut handler = [text(claim.handler), text("")].concat();
     handler
         .extend(claim.input_schema.map_or(vec![0; 12], |schema| [vec![1, 0, 0, 0], text(schema)].concat()));
-    handler.resize(52, 0);
+    handler.resize(60, 0);
     let handlers_at = (TEXTS_AT + texts.len()).next_multiple_of(8);
     texts.resize(handlers_at - TEXTS_AT, 0);
     texts.extend(handler);

@@ -35,7 +35,7 @@ pub(super) fn memory() -> Vec<Attack> {
 }
 
 fn refused_by_the_pool() -> Expected {
-    Expected::refused("invalid", "does not compile")
+    Expected::refused("invalid", "pooling allocator")
 }
 
 fn many_memories() -> Result<Vec<u8>, String> {
@@ -80,13 +80,15 @@ pub(super) fn recursion() -> Vec<Attack> {
 
 pub(super) fn handles() -> Vec<Attack> {
     let sockets = |kind: &str| Step::hostile("sockets").told(format!("{{\"kind\":\"{kind}\"}}"));
-    vec![
+    let mut attacks = vec![
         Step::hostile("wait")
             .told("{\"kind\":\"handles\"}")
             .expect("pollables that it never gives back", Expected::failed(FailureClass::Trap, "handles")),
         sockets("tcp").expect("TCP sockets", Expected::completed("0")),
         sockets("udp").expect("UDP sockets", Expected::completed("0")),
-    ]
+    ];
+    attacks.extend(super::world::open_files());
+    attacks
 }
 
 pub(super) fn residue() -> Vec<Attack> {

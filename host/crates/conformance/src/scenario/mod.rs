@@ -6,6 +6,7 @@ mod intake;
 mod lies;
 mod malformed;
 mod memory;
+mod network;
 mod process;
 mod time;
 mod values;
@@ -31,9 +32,9 @@ pub(crate) fn scenario(guest: Guest) -> Scenario {
         Guest::Handles => memory::handles(),
         Guest::Escape => world::escape(),
         Guest::DiskFill => world::disk(),
-        Guest::Network => world::network(),
-        Guest::EndlessResponse => world::responses(),
-        Guest::ManyRequests => world::requests(),
+        Guest::Network => network::network(),
+        Guest::EndlessResponse => network::responses(),
+        Guest::ManyRequests => network::requests(),
         Guest::Waiting => time::waiting(),
         Guest::Spam => flood::spam(),
         Guest::Malformed => malformed::attacks(),
