@@ -609,7 +609,7 @@ async fn a_link_that_comes_back_offers_its_fair_part_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_heard_of_orchestrators_is_handed_on() {
-    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut heard) = mpsc::unbounded_channel();
     let news: News = Arc::new(move |heard| sender.send(heard).unwrap());
     let options = options(1);
     let mut desk = Desk::sharing(&Pool::new(&options), completes(), options, news);

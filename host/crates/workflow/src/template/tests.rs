@@ -309,7 +309,7 @@ impl PluginSource for Linked {
         let take = handler("take", None, vec![parent("give", false), parent("bonus", true)]);
         let (name, version) = ("shop/links".to_owned(), "1.0.0".parse().unwrap());
         let handlers = vec![give, take, handler("any", None, Vec::new())];
-        vec![PluginOffer { name, version, digest: Digest::of(b"links"), handlers }]
+        vec![PluginOffer { name, version, digest: Digest::of(b"links"), terms: OfferTerms::Open, handlers }]
     }
 
     fn names(&self) -> Vec<String> {
