@@ -18,6 +18,7 @@ fn check(guest: Guest) {
         program,
         arguments: vec!["compile".into()],
         cpu_max: CompilerProcess::CPU_MAX,
+        wall_max: CompilerProcess::wall_for(CompilerProcess::CPU_MAX),
         memory_bytes_max: CompilerProcess::MEMORY_BYTES_MAX,
     });
     let options = EngineOptions { compiler, ..EngineOptions::default() };
