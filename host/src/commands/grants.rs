@@ -172,7 +172,12 @@ pub(crate) fn lines(grants: &Grants) -> Vec<String> {
 pub(crate) fn missing(wishes: &Wishes, grants: &Grants) -> Vec<String> {
     let Wishes { hosts, directories, environment, secrets } = wishes;
     let host_granted = |wish: &String| match wish.parse::<HttpGrant>() {
-        Ok(wish) => grants.http.iter().any(|grant| grant.includes(&wish)),
+        // A plugin names hosts; with which methods it may call them is for the grant to say.
+        Ok(wish) => grants.http.iter().any(|grant| {
+            let methods =
+                if wish.methods.is_empty() { grant.methods.clone() } else { wish.methods.clone() };
+            grant.includes(&HttpGrant { methods, ..wish.clone() })
+        }),
         Err(_) => false,
     };
     let mut missing: Vec<String> =

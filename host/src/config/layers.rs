@@ -288,7 +288,7 @@ mod tests {
             .lines()
             .map(|line| {
                 line.strip_prefix("# ")
-                    .filter(|rest| rest.contains(" = ") || rest.starts_with('['))
+                    .filter(|rest| !rest.starts_with(' ') && (rest.contains(" = ") || rest.starts_with('[')))
                     .unwrap_or(line)
             })
             .fold(String::new(), |text, line| text + line + "\n");

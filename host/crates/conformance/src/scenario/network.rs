@@ -102,7 +102,7 @@ pub(super) fn responses() -> Vec<Attack> {
         |name, serve: crate::attack::Other, text| Attack::other(name, serve, Expected::completed(text));
     vec![
         nothing_granted("swallow", "HttpRequestDenied"),
-        step("a body without an end", |ground| Box::pin(served(ground, endless)), "body size exceeds limit"),
+        step("a body without an end", |ground| Box::pin(served(ground, endless)), "HttpResponseBodySize"),
         step(
             "headers without an end",
             |ground| Box::pin(served(ground, endless_headers)),
@@ -110,7 +110,7 @@ pub(super) fn responses() -> Vec<Attack> {
         ),
         step("no answer", |ground| Box::pin(served(ground, silent)), "Timeout")
             .within(Duration::from_millis(200)),
-        step("a body that stops in the middle", |ground| Box::pin(served(ground, stopped)), "read timeout")
+        step("a body that stops in the middle", |ground| Box::pin(served(ground, stopped)), "ConnectionReadTimeout")
             .within(Duration::from_millis(200)),
         Attack::other(
             "a byte now and then",

@@ -118,7 +118,7 @@ mod tests {
             ("registry.example/shop:1", "does not begin with oci://"),
             ("oci://registry.example", "names no repository"),
             ("oci://shop/pay:1", "'shop' is no host"),
-            ("oci://registry.example/Shop:1", "lowercase"),
+            ("oci://registry.example/Shop:1", "invalid reference format"),
             ("oci://registry.example/shop@sha256:12", "oci://host[:port]/repository:tag"),
         ] {
             let error = text.parse::<OciPlace>().unwrap_err().to_string();

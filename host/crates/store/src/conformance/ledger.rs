@@ -158,7 +158,7 @@ pub async fn receipts_come_newest_first_page_by_page(store: &dyn Store) {
     let all = store.receipts(None, 10).await.unwrap();
     let seen: Vec<_> = all.iter().map(|it| (it.step, it.attempt, it.status, it.usage, it.plan)).collect();
     let expected = [
-        (second.step, 2, AttemptStatus::Completed, Usage::default(), world.plan),
+        (second.step, 1, AttemptStatus::Completed, Usage::default(), world.plan),
         (key.step, 1, AttemptStatus::Failed, usage, world.plan),
     ];
     assert_eq!(seen, expected);
