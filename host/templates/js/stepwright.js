@@ -78,7 +78,8 @@ export class Context {
 /**
  * The plugin: export what this returns as `handler`.
  *
- * `handlers` has an object for each: `summary`, JSON Schemas as `input`, `config` and `output`, and `run(input, ctx)`.
+ * `handlers` has an object for each: `summary`, JSON Schemas as `input`, `config` and `output`, those of the parents' outputs that it
+ * reads as `parents`, by step, and `run(input, ctx)`.
  */
 export function plugin({ name, version, summary, wishes = {}, handlers }) {
   const { hosts = [], directories = [], environment = [], secrets = [] } = wishes;
@@ -87,12 +88,13 @@ export function plugin({ name, version, summary, wishes = {}, handlers }) {
       name,
       version,
       summary,
-      handlers: Object.entries(handlers).map(([handler, { summary = "", input, config, output }]) => ({
+      handlers: Object.entries(handlers).map(([handler, { summary = "", input, config, output, parents = {} }]) => ({
         name: handler,
         summary,
         inputSchema: text(input),
         configSchema: text(config),
         outputSchema: text(output),
+        parents: Object.entries(parents).map(([step, schema]) => ({ step, optional: false, schema: text(schema) })),
       })),
       wishes: { hosts, directories, environment, secrets },
     }),

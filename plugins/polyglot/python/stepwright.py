@@ -142,14 +142,16 @@ class Context:
         return value
 
 
-def handler(function=None, *, config=None):
+def handler(function=None, *, config=None, parents=None):
     """Makes a function a handler: `def name(input: Input, ctx: Context) -> Output`, the types being dataclasses.
 
-    Its first line of documentation is the summary; `config` is the type of the step's configuration.
+    Its first line of documentation is the summary; `config` is the type of the step's configuration, and `parents` has, by step, the
+    type of each parent's output that it reads: templates are checked against it.
     """
     if function is None:
-        return lambda function: handler(function, config=config)
+        return lambda function: handler(function, config=config, parents=parents)
     function.config = config
+    function.parents = parents or {}
     return function
 
 
@@ -205,7 +207,8 @@ def _describe(function):
     hints = _hints(function)
     summary = (function.__doc__ or "").strip().split("\n")[0]
     schemas = [None if hints[what] is None else json.dumps(schema(hints[what])) for what in ("input", "config", "output")]
-    return wire.HandlerDescription(function.__name__, summary, *schemas)
+    parents = [wire.ParentDescription(step, False, json.dumps(schema(kind))) for step, kind in function.parents.items()]
+    return wire.HandlerDescription(function.__name__, summary, *schemas, parents)
 
 
 def _plain(value):
