@@ -142,9 +142,9 @@ async fn drive(world: &World, hostile: &[Hostile<'_>], length: Duration) -> anyh
         match running.next().await {
             Some(was_hostile) => {
                 if was_hostile? {
-                    hostile_ended += 1
+                    hostile_ended += 1;
                 } else {
-                    honest_ended += 1
+                    honest_ended += 1;
                 }
             }
             None => return Ok((honest_ended, hostile_ended)),

@@ -256,6 +256,10 @@ pub(crate) fn wasm_executor_with(
 }
 
 /// The components of a process that has the registry at hand.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the task ends with the executor, which has the other end of the orders"
+)]
 fn components(context: &Context) -> Result<Components, CliError> {
     if context.config.registry_url.is_empty() {
         return Ok(context.plugins()?.into());

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use stepwright_executor::Observations;
 use stepwright_executor::wanted::Wanted;
 use stepwright_registry::PrivateFolder;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::incarnation;
@@ -67,7 +67,7 @@ impl Wish {
 /// A process that observes: its file is kept up to date beside it.
 pub(crate) struct Observing {
     stop: CancellationToken,
-    keeping: JoinHandle<()>,
+    keeping: JoinSet<()>,
 }
 
 impl Observing {
@@ -82,15 +82,15 @@ impl Observing {
         );
         context.observations = Some(observed.observations());
         let stop = CancellationToken::new();
-        let keeping = tokio::spawn(observed.keep(stop.clone()));
+        let mut keeping = JoinSet::new();
+        keeping.spawn(observed.keep(stop.clone()));
         Ok(Some(Self { stop, keeping }))
     }
 
     /// Writes down the last of it.
     pub(crate) async fn end(self) {
         self.stop.cancel();
-        // It cannot fail, and if it were gone, there would be nothing to wait for.
-        let _ = self.keeping.await;
+        self.keeping.join_all().await;
     }
 }
 

@@ -60,14 +60,14 @@ pub(crate) async fn run(arguments: ConformanceArguments, context: &Context) -> R
             let home = std::env::current_dir();
             let home =
                 home.map_err(|error| CliError::caused("failed to find the working directory", &error))?;
-            return die_of_a_guest(&home, &options).map(|()| Exit::Failed).map_err(broken);
+            return die_of_a_guest(&home, &options).map(|()| Exit::Failed).map_err(|error| broken(&error));
         }
         let corpus = match &arguments.corpus {
             Some(file) => Corpus::read(file),
             None => Corpus::embedded(),
         };
         let corpus = corpus.map_err(|error| CliError::new(error.to_string()))?;
-        let conformance = Conformance::start(corpus, victim, &options).map_err(broken)?;
+        let conformance = Conformance::start(corpus, victim, &options).map_err(|error| broken(&error))?;
         let guests = if arguments.guests.is_empty() { Guest::ALL } else { &arguments.guests };
         let mut reports = Vec::new();
         for guest in guests {
@@ -81,7 +81,7 @@ pub(crate) async fn run(arguments: ConformanceArguments, context: &Context) -> R
     work.await.map_err(|error| CliError::caused("the attacks broke off", &error))?
 }
 
-fn broken(error: stepwright_conformance::StartError) -> CliError {
+fn broken(error: &stepwright_conformance::StartError) -> CliError {
     CliError::new(error.to_string())
 }
 

@@ -174,8 +174,7 @@ pub(crate) fn missing(wishes: &Wishes, grants: &Grants) -> Vec<String> {
     let host_granted = |wish: &String| match wish.parse::<HttpGrant>() {
         // A plugin names hosts; with which methods it may call them is for the grant to say.
         Ok(wish) => grants.http.iter().any(|grant| {
-            let methods =
-                if wish.methods.is_empty() { grant.methods.clone() } else { wish.methods.clone() };
+            let methods = if wish.methods.is_empty() { grant.methods.clone() } else { wish.methods.clone() };
             grant.includes(&HttpGrant { methods, ..wish.clone() })
         }),
         Err(_) => false,

@@ -129,7 +129,7 @@ async fn look(
         tokio::task::spawn_blocking(move || cache::component(&compiling, kept.as_deref(), (&digest, &bytes)))
             .await;
     let component = compiled.map_err(|error| Refusal::Host(error.to_string()))?;
-    let (component, _) = component.map_err(refusal)?;
+    let (component, _) = component.map_err(|error| refusal(&error))?;
     let (imports, exports) = names(sandbox, &component);
     let unknown: Vec<String> = imports.iter().filter(|name| !is_offered(name)).cloned().collect();
     if !unknown.is_empty() {
@@ -146,7 +146,7 @@ async fn look(
     Ok(Inspection { digest, bytes: size, imports, exports, description })
 }
 
-fn refusal(error: LoadError) -> Refusal {
+fn refusal(error: &LoadError) -> Refusal {
     match error {
         // The file may be as it should be.
         LoadError::BrokeOff(_) => Refusal::Host(error.to_string()),

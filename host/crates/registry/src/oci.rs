@@ -91,7 +91,7 @@ impl OciRegistry {
 
     /// Fetches a component of at most so many bytes, and checks it against its digest.
     pub async fn pull(&self, place: &OciPlace, bytes_max: u64) -> Result<Pulled, OciError> {
-        let failed = |error| OciError::of(place, self.login.is_some(), error);
+        let failed = |error| OciError::of(place, self.login.is_some(), &error);
         let reference = place.reference();
         let pulled = self.client.pull_image_manifest(reference, &self.login.auth()).await;
         let (manifest, digest) = pulled.map_err(failed)?;
@@ -131,7 +131,7 @@ impl OciRegistry {
         package: &Package,
         now: Timestamp,
     ) -> Result<String, OciError> {
-        let failed = |error| OciError::of(place, self.login.is_some(), error);
+        let failed = |error| OciError::of(place, self.login.is_some(), &error);
         let layer = ImageLayer::new(package.bytes.clone(), LAYER.to_owned(), None);
         let config = Config::new(configuration(package, now), CONFIG.to_owned(), None);
         let layers = [layer];

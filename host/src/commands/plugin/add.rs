@@ -160,7 +160,9 @@ pub(super) async fn add(
     // Whoever collects garbage may have taken them away in between, before there was a version that has them.
     match blobs.look(&plugin.digest).await {
         Err(error) if error.is_missing() => drop(blobs.put(bytes).await?),
-        looked => drop(looked?),
+        looked => {
+            looked?;
+        }
     }
     Ok(added)
 }

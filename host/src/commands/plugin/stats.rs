@@ -1,5 +1,6 @@
 //! `plugin stats`: what a plugin's attempts used, as distributions, and the limits that follow from them.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
@@ -143,11 +144,12 @@ async fn gather(
         before = Some((last.step, last.attempt));
         examined += page.len();
         for receipt in &page {
-            if !plans.contains_key(&receipt.plan) {
-                plans.insert(receipt.plan, store.plan(receipt.plan).await?);
-            }
-            let plan = plans.get(&receipt.plan).and_then(Option::as_ref);
-            let Some(step) = plan.and_then(|plan| plan.step(receipt.step.position())) else { continue };
+            let plan = match plans.entry(receipt.plan) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(store.plan(receipt.plan).await?),
+            };
+            let step = plan.as_ref().and_then(|plan| plan.step(receipt.step.position()));
+            let Some(step) = step else { continue };
             let is_meant =
                 step.plugin == name && version.is_none_or(|version| step.plugin_version == version);
             if is_meant && receipt.status != AttemptStatus::Lost && found < attempts {

@@ -110,8 +110,12 @@ pub(super) fn responses() -> Vec<Attack> {
         ),
         step("no answer", |ground| Box::pin(served(ground, silent)), "Timeout")
             .within(Duration::from_millis(200)),
-        step("a body that stops in the middle", |ground| Box::pin(served(ground, stopped)), "ConnectionReadTimeout")
-            .within(Duration::from_millis(200)),
+        step(
+            "a body that stops in the middle",
+            |ground| Box::pin(served(ground, stopped)),
+            "ConnectionReadTimeout",
+        )
+        .within(Duration::from_millis(200)),
         Attack::other(
             "a byte now and then",
             |ground| Box::pin(served(ground, dribbling)),

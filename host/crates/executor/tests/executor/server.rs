@@ -103,15 +103,15 @@ async fn answer(
         "/echo" => {
             stream
                 .write_all(&whole("200 OK", format!("{head}{}", String::from_utf8_lossy(&body)).as_bytes()))
-                .await?
+                .await?;
         }
         "/redirect" => {
-            stream.write_all(&whole("302 Found\r\nlocation: http://169.254.169.254/", b"")).await?
+            stream.write_all(&whole("302 Found\r\nlocation: http://169.254.169.254/", b"")).await?;
         }
         "/packed" => stream.write_all(&whole("200 OK\r\ncontent-encoding: gzip", b"as it is")).await?,
         "/large" => stream.write_all(&whole("200 OK", &vec![b'x'; number])).await?,
         "/headers" => {
-            stream.write_all(&whole(&format!("200 OK\r\nx-large: {}", "h".repeat(number)), b"")).await?
+            stream.write_all(&whole(&format!("200 OK\r\nx-large: {}", "h".repeat(number)), b"")).await?;
         }
         "/endless" => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;

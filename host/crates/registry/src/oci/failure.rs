@@ -76,9 +76,9 @@ pub enum OciError {
 }
 
 impl OciError {
-    pub(super) fn of(place: &OciPlace, with_login: bool, cause: Cause) -> Self {
-        let (at, reason) = (place.to_string(), text(&cause));
-        match &cause {
+    pub(super) fn of(place: &OciPlace, with_login: bool, cause: &Cause) -> Self {
+        let (at, reason) = (place.to_string(), text(cause));
+        match cause {
             Cause::UnauthorizedError { .. } | Cause::AuthenticationFailure(_) => unauthorized(at, with_login),
             Cause::RegistryError { envelope, .. } => {
                 let is =

@@ -343,12 +343,12 @@ fn object<'a>(schema: &'a Map<String, Json>, key: &str) -> Option<&'a Map<String
     schema.get(key).and_then(Json::as_object)
 }
 
-fn required<'a>(schema: &'a Map<String, Json>) -> Vec<&'a str> {
+fn required(schema: &Map<String, Json>) -> Vec<&str> {
     let names = schema.get("required").and_then(Json::as_array).into_iter().flatten();
     names.filter_map(Json::as_str).collect()
 }
 
-fn kinds<'a>(schema: &'a Map<String, Json>) -> Option<BTreeSet<&'a str>> {
+fn kinds(schema: &Map<String, Json>) -> Option<BTreeSet<&str>> {
     match schema.get("type")? {
         Json::String(kind) => Some(BTreeSet::from([kind.as_str()])),
         Json::Array(kinds) => Some(kinds.iter().filter_map(Json::as_str).collect()),
@@ -356,7 +356,7 @@ fn kinds<'a>(schema: &'a Map<String, Json>) -> Option<BTreeSet<&'a str>> {
     }
 }
 
-fn values<'a>(schema: &'a Map<String, Json>) -> Option<Vec<&'a Json>> {
+fn values(schema: &Map<String, Json>) -> Option<Vec<&Json>> {
     match (schema.get("const"), schema.get("enum")) {
         (Some(value), _) => Some(vec![value]),
         (None, Some(Json::Array(values))) => Some(values.iter().collect()),

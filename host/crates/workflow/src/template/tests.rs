@@ -329,7 +329,7 @@ fn steps_must_find_what_they_read_of_their_parents() {
     assert_eq!(resolve("integer", steps), Ok(()));
     assert_eq!(
         resolve("string", steps).unwrap_err(),
-        "t.yaml:7:46: steps[1].depends_on: 'give' does not give what the handler 'take' reads: output.total_cents: the \
+        "t.yaml:7:47: steps[1].depends_on: 'give' does not give what the handler 'take' reads: output.total_cents: the \
          parent gives string, the child reads integer; the schemas are those of the output of 'give' in \
          shop/links@1.0.0 and of the parent 'give' of 'take' in shop/links@1.0.0: see 'stepwright plugin inspect'"
     );
