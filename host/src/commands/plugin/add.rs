@@ -20,7 +20,7 @@ use crate::output;
 /// What to register.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArguments {
-    /// Components for the target wasm32-wasip2, or places in OCI registries, as oci://host[:port]/repository:tag.
+    /// Components for the target wasm32-wasip2, or places in OCI registries, as `oci://host[:port]/repository:tag`.
     #[arg(required = true, value_name = "FILE.wasm|OCI")]
     components: Vec<String>,
     #[command(flatten)]
@@ -39,7 +39,7 @@ struct AddedPlugin<'a> {
     source: &'a str,
     /// The keys that signed it, as they say themselves.
     signed_by: Vec<String>,
-    /// What a [[trust]] rule warns of.
+    /// What a `[[trust]]` rule warns of.
     warning: Option<String>,
     /// What a person has made of a version that was there already.
     state: PluginState,

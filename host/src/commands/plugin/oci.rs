@@ -26,7 +26,7 @@ pub(crate) struct PushArguments {
     /// A component file, or a registered plugin: namespace/name, with @version, or else the one registered last.
     #[arg(value_name = "FILE|REF")]
     plugin: String,
-    /// Where to, as oci://host[:port]/repository[:tag].
+    /// Where to, as `oci://host[:port]/repository[:tag]`.
     #[arg(value_name = "OCI")]
     to: OciPlace,
     #[command(flatten)]
@@ -110,7 +110,7 @@ fn described(description: &Description, bytes: bytes::Bytes) -> Package {
 /// What to pull, and where to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PullArguments {
-    /// Where from, as oci://host[:port]/repository:tag, or …/repository@sha256:….
+    /// Where from, as `oci://host[:port]/repository:tag`, or `…/repository@sha256:…`.
     #[arg(value_name = "OCI")]
     from: OciPlace,
     /// The file, which must not be there yet [default: NAME-VERSION.wasm]

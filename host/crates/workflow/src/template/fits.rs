@@ -184,12 +184,19 @@ impl<'a> Pair<'a> {
         let mut possible = branches.iter().filter(|read| !self.apart(way, read, place.depth));
         match (possible.next(), possible.next()) {
             (Some(only), None) => self.way_misfit(way, only, &place.below("")),
-            (None, _) => {
+            (None, _) => self.nearest_misfit(way, branches, place).or_else(|| {
                 let reads: Vec<String> = branches.iter().map(|branch| described(branch, self.read)).collect();
                 Some(place.misfit(way.described(), reads.join(" or ")))
-            }
+            }),
             (Some(_), Some(_)) => None,
         }
+    }
+
+    /// Where the branch that was probably meant does not fit: the one that fits furthest, and not one with another tag.
+    fn nearest_misfit(&self, way: &Way<'a>, branches: &'a [Json], place: &Place) -> Option<Misfit> {
+        let misfits = branches.iter().filter_map(|read| self.way_misfit(way, read, &place.below("")));
+        let within = misfits.filter(|it| it.path.len() > place.path.len() && !it.gives.starts_with('"'));
+        within.max_by_key(|it| it.path.matches(['.', '[']).count())
     }
 
     /// Whether nothing that is given in this way can be read so. Stricter than a misfit, which needs one such value only.

@@ -338,13 +338,13 @@ fn steps_must_find_what_they_read_of_their_parents() {
     let unlinked = steps.replace(", depends_on: [give]", "");
     assert_eq!(
         resolve("integer", &unlinked).unwrap_err(),
-        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+        "t.yaml:7:28: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
          add 'give' to depends_on"
     );
     let renamed = steps.replace("name: give", "name: gave").replace("[give]", "[gave]");
     assert_eq!(
         resolve("integer", &renamed).unwrap_err(),
-        "t.yaml:7:26: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
+        "t.yaml:7:28: steps[1].depends_on: the handler 'take' reads the output of 'give', which 'take' does not depend on; \
          a step that 'take' depends on must be called 'give'; did you mean 'gave'?"
     );
     // A repeated step's copies have names of their own.
