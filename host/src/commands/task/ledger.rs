@@ -70,6 +70,11 @@ fn log_line(line: &LogLine, paint: Paint) -> String {
     for (name, value) in &line.fields {
         text.push_str(&paint.of(Tone::Faint, &format!(" {}={}", one_line(name), one_line(value))));
     }
+    // As a denied call does, which ends with the configuration that would allow it: to be copied from here as it stands.
+    for more in line.message.lines().skip(1) {
+        text.push('\n');
+        text.push_str(&one_line(more));
+    }
     text
 }
 
@@ -153,6 +158,9 @@ mod tests {
     #[test]
     fn a_log_cannot_move_the_cursor() {
         assert_eq!(logs(&[attempt()], Paint::PLAIN), "pay, attempt 2\n  warn slow [2J gateway=a");
+        let long = r#"[{"level":"warn","message":"denied:\n[[grants]]\nhttp = []"}]"#;
+        let denied = AttemptRecord { log: Some(Payload::parse(long).unwrap()), ..attempt() };
+        assert_eq!(logs(&[denied], Paint::PLAIN), "pay, attempt 2\n  warn denied:\n[[grants]]\nhttp = []");
         let silent = AttemptRecord { log: None, ..attempt() };
         assert!(logs(&[silent], Paint::PLAIN).contains("no log was kept"));
     }
