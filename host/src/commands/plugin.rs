@@ -227,7 +227,12 @@ impl Inspector {
     }
 
     async fn look(&self, path: &Path) -> Result<Component, CliError> {
-        self.look_all(&[path]).await?.pop().ok_or_else(|| CliError::new("no file was given"))
+        self.look_at_one(Found::file(path, self.component_bytes_max)?).await
+    }
+
+    /// Looks at one thing that was found.
+    async fn look_at_one(&self, found: Found) -> Result<Component, CliError> {
+        self.look_into(vec![found]).await?.pop().ok_or_else(|| CliError::new("no file was given"))
     }
 
     /// Looks at every file, and lists every refusal.

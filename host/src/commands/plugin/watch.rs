@@ -25,11 +25,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::sources::{Fingerprint, fingerprint};
 use super::project::Project;
-use super::{Component, Inspector, add};
+use super::{Component, Found, Inspector, add};
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output;
 use crate::output::when;
-use crate::{input, output};
 
 /// How long nothing must have happened before a build begins: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(200);
@@ -168,13 +168,13 @@ impl Watch {
         begun: Timestamp,
         (context, store): (&Context, &dyn Store),
     ) -> Result<(), CliError> {
-        let bytes = input::bytes(file, context.config.engine.component_bytes_max as u64)?;
-        let digest = Digest::of(&bytes);
+        let found = Found::file(file, context.config.engine.component_bytes_max as u64)?;
+        let digest = Digest::of(&found.bytes);
         if self.taken.insert(file.to_owned(), digest) == Some(digest) {
             return Ok(());
         }
-        let mut component = Inspector::start(context)?.look(file).await?;
-        let digest = component.inspection.digest;
+        // The worker of this process finds the code that is made here.
+        let mut component = Inspector::keeping(context)?.look_at_one(found).await?;
         let name = component.inspection.description.name.clone();
         let version = development(&component.inspection.description.version, context.now().0)?;
         component.inspection.description.version = version.to_string();
