@@ -28,7 +28,7 @@ pub(super) struct Entry {
     fields: Vec<Field>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Field {
     key: String,
     at: usize,
@@ -41,7 +41,7 @@ enum Value {
     Number(String),
     Flag(bool),
     List(Vec<(usize, Value)>),
-    Table(Vec<(String, usize, Value)>),
+    Table(Vec<Field>),
     Other,
 }
 
@@ -61,12 +61,13 @@ impl Value {
         Self::List(list.iter().map(|item| (item.span().start, Self::of(item.get_ref()))).collect())
     }
 
-    fn fields(table: &DeTable<'_>) -> Vec<(String, usize, Self)> {
-        let field = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| {
-            let key: &toml::Spanned<std::borrow::Cow<'_, str>> = key;
-            (key.get_ref().to_string(), key.span().start, Self::of(value.get_ref()))
-        };
-        table.iter().map(field).collect()
+    fn fields(table: &DeTable<'_>) -> Vec<Field> {
+        let fields = table.iter().map(|(key, value)| Field {
+            key: key.get_ref().to_string(),
+            at: key.span().start,
+            value: Self::of(value.get_ref()),
+        });
+        fields.collect()
     }
 }
 
@@ -252,8 +253,7 @@ impl Entry {
         tables
     }
 
-    fn below(&self, path: String, at: usize, fields: Vec<(String, usize, Value)>) -> Self {
-        let fields = fields.into_iter().map(|(key, at, value)| Field { key, at, value }).collect();
+    fn below(&self, path: String, at: usize, fields: Vec<Field>) -> Self {
         Self { page: Rc::clone(&self.page), path, at, fields }
     }
 }
