@@ -121,7 +121,7 @@ async fn show(arguments: &ShowArguments, context: &Context) -> Result<Exit, CliE
     let description: Description = record.description.read()?;
     let namespace = match &arguments.namespace {
         Some(namespace) => namespace.clone(),
-        None => record.name.split('/').next().unwrap_or_default().to_owned(),
+        None => own_namespace(&record.name).to_owned(),
     };
     let granted = granted(context, (&record.name, &record.version, &namespace));
     let shown = Shown {
@@ -137,6 +137,11 @@ async fn show(arguments: &ShowArguments, context: &Context) -> Result<Exit, CliE
         output::line(render(&shown))?;
     }
     Ok(Exit::Good)
+}
+
+/// The namespace in a plugin's name.
+pub(crate) fn own_namespace(plugin: &str) -> &str {
+    plugin.split('/').next().unwrap_or_default()
 }
 
 /// What the configuration grants a plugin. Values of secrets are not fetched: whoever asks need not be able to read them.

@@ -303,12 +303,14 @@ fn signatures_of(record: &PluginRecord) -> Result<Vec<Signature>, CliError> {
     })
 }
 
+/// The name in a reference, and the version if one is named.
+fn parts(reference: &str) -> (&str, Option<&str>) {
+    reference.split_once('@').map_or((reference, None), |(name, version)| (name, Some(version)))
+}
+
 /// A registered version by name, or by name and version; without one it is the one registered last.
 pub(crate) async fn find(store: &dyn Store, reference: &str) -> Result<PluginRecord, CliError> {
-    let (name, version) = match reference.split_once('@') {
-        Some((name, version)) => (name, Some(version)),
-        None => (reference, None),
-    };
+    let (name, version) = parts(reference);
     let mut plugins = store.plugins().await?;
     let known: Vec<String> = plugins.iter().map(PluginRecord::reference).collect();
     plugins.retain(|record| record.name == name && version.is_none_or(|version| record.version == version));

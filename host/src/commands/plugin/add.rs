@@ -106,8 +106,9 @@ pub(super) async fn register(
         let added = add((store.as_ref(), &blobs), component, context).await?;
         let Component { file, inspection, source, signatures, .. } = component;
         let description = &inspection.description;
-        let namespace = description.name.split('/').next().unwrap_or_default();
-        let grants = grants::granted(context, (&description.name, &description.version, namespace));
+        let name = &description.name;
+        let asker = (name.as_str(), description.version.as_str(), grants::own_namespace(name));
+        let grants = grants::granted(context, asker);
         let plugin = Shown {
             digest: inspection.digest,
             bytes: inspection.bytes,

@@ -109,10 +109,7 @@ struct Report<'a> {
 }
 
 pub(crate) async fn run(arguments: &StatsArguments, context: &Context) -> Result<Exit, CliError> {
-    let (name, version) = match arguments.plugin.split_once('@') {
-        Some((name, version)) => (name, Some(version)),
-        None => (arguments.plugin.as_str(), None),
-    };
+    let (name, version) = super::parts(&arguments.plugin);
     let name: PluginName = name.parse().map_err(|error| CliError::new(format!("{error}")))?;
     let samples =
         gather(context.store().await?.as_ref(), (name.as_str(), version), arguments.attempts).await?;
