@@ -1,6 +1,7 @@
 //! The committed descriptions of the checked queries: made anew from the migrations, or compared with them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{fs, io};
 
 use stepwright_postgres_harness::{Cluster, Durability};
@@ -12,42 +13,93 @@ use crate::tidy::files;
 struct Engine {
     name: &'static str,
     package: &'static str,
+    /// The variables of the crate's `.env`: a database with the schema of today, and where descriptions go.
+    schema: &'static str,
+    described: &'static str,
 }
 
 const ENGINES: [Engine; 2] = [
-    Engine { name: "sqlite", package: "stepwright-store-sqlite" },
-    Engine { name: "postgres", package: "stepwright-store-postgres" },
+    Engine {
+        name: "sqlite",
+        package: "stepwright-store-sqlite",
+        schema: "STEPWRIGHT_SQLITE_SCHEMA",
+        described: "STEPWRIGHT_SQLITE_DESCRIBED",
+    },
+    Engine {
+        name: "postgres",
+        package: "stepwright-store-postgres",
+        schema: "STEPWRIGHT_POSTGRES_SCHEMA",
+        described: "STEPWRIGHT_POSTGRES_DESCRIBED",
+    },
 ];
 
 impl Engine {
     fn folder(&self) -> PathBuf {
         root().join(format!("host/crates/store-{}", self.name))
     }
+
+    fn committed(&self) -> PathBuf {
+        self.folder().join(".sqlx")
+    }
+
+    fn fresh(&self) -> PathBuf {
+        root().join("target/sqlx").join(self.name)
+    }
+
+    /// The crate must be expanded again even if nothing in it changed.
+    #[allow(clippy::disallowed_methods, reason = "a file's own time is what must change")]
+    fn expand_again(&self) -> Outcome {
+        let source = self.folder().join("src/lib.rs");
+        let touched = fs::File::options()
+            .append(true)
+            .open(&source)
+            .and_then(|file| file.set_modified(std::time::SystemTime::now()));
+        touched.map_err(|error| format!("failed to touch {}: {error}", source.display()))
+    }
 }
 
 pub(crate) fn sqlx(arguments: &[String]) -> Outcome {
-    let check = match arguments {
-        [] => false,
-        [flag] if flag == "--check" => true,
-        other => return Err(format!("unknown arguments {other:?}; known is --check")),
-    };
-    let work = root().join("target/sqlx");
-    // It lives for as long as its queries are described.
+    match arguments {
+        [] => {
+            let [sqlite, postgres] = ENGINES.each_ref().map(|engine| engine.package);
+            describe(&["check", "--quiet", "--locked", "--package", sqlite, "--package", postgres])?;
+            ENGINES.iter().try_for_each(|engine| replace(&engine.fresh(), &engine.committed()))
+        }
+        [flag] if flag == "--check" => lint(),
+        other => Err(format!("unknown arguments {other:?}; known is --check")),
+    }
+}
+
+/// Runs clippy over everything with the query macros before real databases, and compares what they learn with what is committed.
+/// One run does both, since each expands all macros, and a run for two crates alone would build their dependencies anew.
+pub(crate) fn lint() -> Outcome {
+    describe(&["clippy", "--quiet", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    ENGINES.iter().try_for_each(|engine| compare(&engine.fresh(), &engine.committed()))
+}
+
+/// Runs a command of cargo that expands the query macros, which write what they learn of each query from a database.
+fn describe(command: &[&str]) -> Outcome {
+    let mut command = cargo(command.iter().copied());
+    // What a person set would win over the crates' own.
+    command.env_remove("DATABASE_URL").env_remove("SQLX_OFFLINE_DIR").env("SQLX_OFFLINE", "false");
+    // It lives for as long as queries are described.
     let cluster = Cluster::start(Durability::None)?;
+    // With the features of the whole workspace, whose parts are needed anyway.
+    run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bin", "xtask-schema"]))?;
+    let this = std::env::current_exe().map_err(|error| format!("failed to find this program: {error}"))?;
     for engine in &ENGINES {
-        let fresh = work.join(engine.name);
+        let fresh = engine.fresh();
         prepare_folder(&fresh).map_err(|error| format!("failed to make {}: {error}", fresh.display()))?;
         let url = match engine.name {
-            "sqlite" => empty_file(&work.join("schema.db")),
+            "sqlite" => empty_file(&fresh.with_file_name("schema.db")),
             _ => cluster.url("postgres"),
         };
-        let migrations = format!("migrations/{}", engine.name);
-        run(&mut cargo(["run", "--quiet", "--package", "xtask-schema", "--", &migrations, &url]))?;
-        describe(engine, &url, &fresh)?;
-        let committed = engine.folder().join(".sqlx");
-        if check { compare(&fresh, &committed)? } else { replace(&fresh, &committed)? }
+        let migrations = root().join(format!("migrations/{}", engine.name));
+        run(Command::new(this.with_file_name("xtask-schema")).arg(migrations).arg(&url))?;
+        command.env(engine.schema, url).env(engine.described, fresh);
+        engine.expand_again()?;
     }
-    Ok(())
+    run(&mut command)
 }
 
 fn prepare_folder(folder: &Path) -> io::Result<()> {
@@ -65,22 +117,6 @@ fn empty_file(path: &Path) -> String {
         let _ = fs::remove_file(file);
     }
     format!("sqlite://{}", path.display())
-}
-
-/// The query macros write what they learn of each query, when they are expanded with a database at hand.
-#[allow(clippy::disallowed_methods, reason = "a file's own time is what must change")]
-fn describe(engine: &Engine, url: &str, folder: &Path) -> Outcome {
-    // The crate must be expanded again even if nothing in it changed.
-    let source = engine.folder().join("src/lib.rs");
-    let touched = fs::File::options()
-        .append(true)
-        .open(&source)
-        .and_then(|file| file.set_modified(std::time::SystemTime::now()));
-    touched.map_err(|error| format!("failed to touch {}: {error}", source.display()))?;
-    run(cargo(["check", "--quiet", "--locked", "--package", engine.package])
-        .env("DATABASE_URL", url)
-        .env("SQLX_OFFLINE_DIR", folder)
-        .env("SQLX_OFFLINE", "false"))
 }
 
 fn compare(fresh: &Path, committed: &Path) -> Outcome {

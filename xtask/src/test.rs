@@ -24,19 +24,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
         tools::test_plugins().and_then(|()| polyglot::test())
     })?;
     if !fast {
-        section("clippy", || {
-            run(&mut cargo([
-                "clippy",
-                "--quiet",
-                "--locked",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]))
-        })?;
-        section("query descriptions", || sqlx::sqlx(&["--check".to_owned()]))?;
+        section("lints and query descriptions", sqlx::lint)?;
     }
     // The process tests start the binary itself, which a test build alone would not make.
     section("build", || run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins"])))?;
