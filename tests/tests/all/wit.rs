@@ -80,13 +80,8 @@ fn of_type(resolve: &Resolve, name: &str, defined: &TypeDef) -> String {
             return format!("\n### type `{name} = {what}`\n\n{}\n", docs(&defined.docs));
         }
         TypeDefKind::Record(record) => {
-            let row = |field: &'_ wit_parser::Field| (field.name.clone(), named(resolve, &field.ty));
-            record
-                .fields
-                .iter()
-                .map(|field| (row(field), &field.docs))
-                .map(|((a, b), docs)| (a, b, docs))
-                .collect()
+            let fields = record.fields.iter();
+            fields.map(|field| (field.name.clone(), named(resolve, &field.ty), &field.docs)).collect()
         }
         TypeDefKind::Variant(variant) => {
             let inner =
