@@ -1,4 +1,4 @@
-//! The guests in Python and JavaScript: their toolchains, fetched below `plugins/target`, and builds that are skipped where
+//! The guests in other languages than Rust: their toolchains, fetched below `plugins/target`, and builds that are skipped where
 //! nothing has changed.
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::tidy::files;
 /// Folders that hold no sources; there when somebody built by hand.
 const NO_SOURCES: &[&str] = &[".venv", "node_modules", "build", "__pycache__"];
 
-/// Builds what stands in `plugins/polyglot` in other languages than Rust.
+/// Builds what stands in `plugins/polyglot` in other languages than Rust, and fetches what new projects in C and Go are built with.
 pub(crate) fn build() -> Outcome {
     let (python, js) = (source("python"), source("js"));
     built("packing_python", &python, |component| {
@@ -32,7 +32,8 @@ pub(crate) fn build() -> Outcome {
             .arg(wit())
             .args(["--js", "plugin.js", "--module-root", ".", "--output"])
             .arg(component))
-    })
+    })?;
+    module_tools()
 }
 
 /// Runs the Python guest's own tests natively. Those of the JavaScript one are cases, which a test of the host runs.
@@ -83,21 +84,38 @@ fn fingerprint(folders: &[&Path]) -> Outcome<String> {
 
 fn python_tool(sources: &Path) -> Outcome<PathBuf> {
     let home = place().join("python");
-    let (tool, pip) = (home.join("bin/componentize-py"), home.join("bin/pip"));
+    let tool = home.join("bin/componentize-py");
     if !tool.exists() {
-        let made = works(Command::new("python3").args(["-m", "venv"]).arg(&home));
-        if !made {
-            return Err(
-                "'python3 -m venv' does not work; install Python 3.10 or later with its venv module, \
-                        which the guest in Python is built with"
-                    .to_owned(),
-            );
-        }
-        let mut install = Command::new(pip);
-        install.args(["install", "--quiet", "--disable-pip-version-check", "--requirement"]);
-        run(install.arg(sources.join("requirements.txt")))?;
+        install(&home, &[sources.join("requirements.txt")])?;
     }
     Ok(tool)
+}
+
+/// Compilers for C and Go, and what makes components out of their modules: one home for both, where tests link to it.
+fn module_tools() -> Outcome {
+    let home = place().join("modules");
+    if ["wasm-tools", "python-zig", "go"].iter().all(|tool| home.join("bin").join(tool).exists()) {
+        return Ok(());
+    }
+    install(
+        &home,
+        &["c", "go"].map(|language| root().join("host/templates").join(language).join("requirements.txt")),
+    )
+}
+
+/// Installs Python packages into a home of their own.
+fn install(home: &Path, requirements: &[PathBuf]) -> Outcome {
+    if !works(Command::new("python3").args(["-m", "venv"]).arg(home)) {
+        return Err("'python3 -m venv' does not work; install Python 3.10 or later with its venv module, \
+                    which the guests in Python, C and Go are built with"
+            .to_owned());
+    }
+    let mut install = Command::new(home.join("bin/pip"));
+    install.args(["install", "--quiet", "--disable-pip-version-check"]);
+    for file in requirements {
+        install.arg("--requirement").arg(file);
+    }
+    run(&mut install)
 }
 
 fn js_tool(sources: &Path) -> Outcome<PathBuf> {

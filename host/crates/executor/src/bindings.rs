@@ -3,6 +3,11 @@
 //! The imports are plain functions: none of them waits. What goes into the guest is borrowed, so payloads are copied once,
 //! into the guest's own memory.
 
+use wasmtime::component::InstancePre;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::error::Context as _;
+use wasmtime::{Result, format_err};
+
 mod generated {
     #![allow(
         missing_docs,
@@ -60,3 +65,24 @@ pub(crate) use generated::stepwright::step::types::{
 };
 pub(crate) use generated::stepwright::step::{host, log, types};
 pub(crate) use settings::wasi::config::store;
+
+/// The export that makes a component a plugin.
+pub(crate) const HANDLER: &str = "stepwright:step/handler@0.1.0";
+
+/// Whether the handler's functions have the types of the interface. The generated code looks for their names alone, and would find
+/// other types in an instance only; it checks functions outside of interfaces as this does.
+pub(crate) fn check_types<T>(plugin: &InstancePre<T>) -> Result<()> {
+    let (component, types) = (plugin.component(), plugin.instance_type());
+    let interface = component.get_export_index(None, HANDLER);
+    let function = |name| match component.get_export(interface.as_ref(), name) {
+        Some((ComponentItem::ComponentFunc(function), _)) => Ok(function),
+        Some(_) => Err(format_err!("{HANDLER}: '{name}' is no function")),
+        None => Err(format_err!("{HANDLER} has no '{name}'")),
+    };
+    let wrong = |name| format!("{HANDLER}: '{name}'");
+    let describe = function("describe")?.typecheck::<(), (Description,)>(&types);
+    describe.with_context(|| wrong("describe"))?;
+    type Handled = (std::result::Result<String, StepError>,);
+    let handle = function("handle")?.typecheck::<(&str, StepContext<'_>), Handled>(&types);
+    handle.with_context(|| wrong("handle"))
+}

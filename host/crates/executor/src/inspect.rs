@@ -8,17 +8,15 @@ use stepwright_workflow::{Digest, Failure, StepLimits};
 use wasmtime::component::Component;
 
 use crate::admission::admit;
-use crate::bindings;
+use crate::bindings::{self, HANDLER, PluginPre};
 use crate::cache::{self, LoadError};
 use crate::call::Control;
 use crate::compiled::CompiledFolder;
 use crate::limits::Limits;
 use crate::meter::{Ended, bounded};
 use crate::sandbox::Sandbox;
+use crate::state::StepState;
 use crate::verdict::{self, Circumstances};
-
-/// The export that makes a component a plugin.
-const HANDLER: &str = "stepwright:step/handler@0.1.0";
 
 /// What guests may import. Of WASI, clocks, random numbers and the standard streams do something for everybody, and the rest
 /// what grants allow.
@@ -138,7 +136,8 @@ async fn look(
     if !exports.iter().any(|name| name == HANDLER) {
         return Err(Refusal::Exports { found: exports });
     }
-    let description = describe(sandbox, &component).await?;
+    let plugin = sandbox.link(&component).map_err(|error| Refusal::Types(format!("{error:#}")))?;
+    let description = describe(sandbox, &plugin).await?;
     let problems = description.check();
     if !problems.is_empty() {
         return Err(Refusal::Description(problems));
@@ -146,10 +145,12 @@ async fn look(
     Ok(Inspection { digest, bytes: size, imports, exports, description })
 }
 
-fn refusal(error: &LoadError) -> Refusal {
+/// Why a component that does not load is no plugin.
+pub(crate) fn refusal(error: &LoadError) -> Refusal {
     match error {
         // The file may be as it should be.
         LoadError::BrokeOff(_) => Refusal::Host(error.to_string()),
+        LoadError::Link(why) => Refusal::Types(why.clone()),
         _ => Refusal::Invalid(error.to_string()),
     }
 }
@@ -183,8 +184,11 @@ fn is_offered(import: &str) -> bool {
     })
 }
 
-async fn describe(sandbox: &Sandbox, component: &Component) -> Result<Description, Refusal> {
-    let plugin = sandbox.link(component).map_err(|error| Refusal::Types(format!("{error:#}")))?;
+/// Calls `describe` in a fresh instance, to which nothing is granted.
+pub(crate) async fn describe(
+    sandbox: &Sandbox,
+    plugin: &PluginPre<StepState>,
+) -> Result<Description, Refusal> {
     let most = sandbox.options().describe_max;
     let limits =
         Limits { cpu: most, wall: most, ..Limits::of(sandbox.options(), &StepLimits::default(), most) };

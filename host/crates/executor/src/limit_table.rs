@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::compiler::{Compiler, CompilerProcess};
 use crate::egress::EgressOptions;
 use crate::engine::EngineOptions;
 use crate::files::ENTRIES_MAX;
@@ -51,6 +52,9 @@ pub const LIMITS: &[LimitInfo] = &[
     limit("cancel_grace", "ms", "attempt", "how long a guest that was told to stop may go on"),
     limit("slots", "attempts", "process", "attempts that hold an instance at the same time").set("worker.slots"),
     limit("component_bytes", "bytes", "component", "the file; a larger one is refused").set("sandbox.component_bytes_max"),
+    limit("compile_cpu", "ms", "component", "CPU time of compiling it, in a process of its own; beyond it the component is refused").set("sandbox.compile_time"),
+    limit("compile_wall", "ms", "component", "the same by the clock: ten times the CPU time and a minute; beyond it compiling breaks off").set("sandbox.compile_time"),
+    limit("compile_memory", "bytes", "component", "address space of that process; beyond it the component is refused").set("sandbox.compile_memory"),
     limit("plugins_loaded", "plugins", "process", "compiled plugins kept in memory"),
     limit("describe", "ms", "call", "how long 'describe' may take at registration"),
     limit("http_connect", "ms", "connection", "looking up, connecting and TLS together, and waiting for a free place").set("sandbox.http_connect"),
@@ -85,7 +89,7 @@ pub fn values(engine: &EngineOptions, egress: &EgressOptions) -> Vec<(&'static s
     values
 }
 
-fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 24] {
+fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 27] {
     // Without `..`: an option that is not used below does not compile.
     let EngineOptions {
         slots,
@@ -111,9 +115,9 @@ fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 24] {
         component_bytes_max,
         plugins_loaded_max,
         describe_max,
-        // Not a limit of steps: a compiler's process has its own.
-        compiler: _,
+        compiler,
     } = options;
+    let (compile_cpu, compile_wall, compile_memory) = of_compiler(compiler);
     [
         ("memory_bytes", *memory_bytes_max),
         ("memory_ceiling", *memory_bytes_ceiling),
@@ -137,9 +141,26 @@ fn of_engine(options: &EngineOptions) -> [(&'static str, u64); 24] {
         ("cancel_grace", ms(*cancel_grace)),
         ("slots", u64::from(*slots)),
         ("component_bytes", size(*component_bytes_max)),
+        ("compile_cpu", ms(compile_cpu)),
+        ("compile_wall", ms(compile_wall)),
+        ("compile_memory", compile_memory),
         ("plugins_loaded", size(*plugins_loaded_max)),
         ("describe", ms(*describe_max)),
     ]
+}
+
+/// CPU time, wall clock and memory of one compilation.
+fn of_compiler(compiler: &Compiler) -> (Duration, Duration, u64) {
+    match compiler {
+        Compiler::Process(CompilerProcess { cpu_max, wall_max, memory_bytes_max, .. }) => {
+            (*cpu_max, *wall_max, *memory_bytes_max)
+        }
+        // Only what is known beforehand is compiled without limits; a host always has these.
+        Compiler::InProcess => {
+            let cpu_max = CompilerProcess::CPU_MAX;
+            (cpu_max, CompilerProcess::wall_for(cpu_max), CompilerProcess::MEMORY_BYTES_MAX)
+        }
+    }
 }
 
 fn of_egress(options: &EgressOptions) -> [(&'static str, u64); 9] {
@@ -182,8 +203,7 @@ pub fn markdown() -> String {
          Every limit with its default. This file is printed by the code and tested to equal it; see `limit_table.rs`.\n\
          A *setting* changes a limit for all plugins, the key of a *grant's* `limits` for one plugin; a template's limits for\n\
          memory, CPU and output count where they are lower. A limit that ends a step names itself in the failure; one that only\n\
-         stops a request or a write is named in the step's log. Compiling a component has limits of its own, the settings\n\
-         `sandbox.compile_time` and `sandbox.compile_memory`.\n\n\
+         stops a request or a write is named in the step's log.\n\n\
          | limit | default | counted over | setting | grant | what |\n|---|---|---|---|---|---|\n",
     );
     let values = values(&EngineOptions::default(), &EgressOptions::default());
@@ -201,6 +221,7 @@ pub fn markdown() -> String {
 /// A number with its unit, in the largest unit that divides it.
 fn amount(value: u64, unit: &str) -> String {
     match unit {
+        "bytes" if value >= 1 << 30 && value.is_multiple_of(1 << 30) => format!("{} GiB", value >> 30),
         "bytes" if value >= 1 << 20 && value.is_multiple_of(1 << 20) => format!("{} MiB", value >> 20),
         "bytes" if value >= 1 << 10 && value.is_multiple_of(1 << 10) => format!("{} KiB", value >> 10),
         "ms" if value >= 1_000 && value.is_multiple_of(1_000) => format!("{} s", value / 1_000),

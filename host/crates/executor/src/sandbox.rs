@@ -50,9 +50,11 @@ impl Sandbox {
         self.slots.acquire().await.map_err(|_| HostBroken::Exhausted("the sandbox is closing".to_owned()))
     }
 
-    /// Fits a component to what guests may import, and finds its exports. No guest code runs.
+    /// Fits a component to what guests may import, and finds its exports, with their types. No guest code runs.
     pub(crate) fn link(&self, component: &Component) -> wasmtime::Result<PluginPre<StepState>> {
-        PluginPre::new(self.linker.instantiate_pre(component)?)
+        let plugin = PluginPre::new(self.linker.instantiate_pre(component)?)?;
+        bindings::check_types(plugin.instance_pre())?;
+        Ok(plugin)
     }
 
     /// A store to which nothing is granted.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use stepwright_registry::Description;
 use stepwright_workflow::{Clock, Digest, Failure, Outcome, Timestamp};
 use wasmtime::Store;
 
@@ -22,6 +23,7 @@ use crate::components::{Components, Trust};
 use crate::egress::Egress;
 use crate::files::Scratch;
 use crate::grants::GrantBook;
+use crate::inspect::{self, Refusal};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::meter::{Ended, bounded};
@@ -104,6 +106,12 @@ impl WasmExecutor {
     /// Takes a component that is in no folder, to be run under its digest: for whoever tries things. Says why if it cannot be run.
     pub async fn hold(&self, component: Vec<u8>) -> Result<Digest, Failure> {
         self.plugins.hold(component).await.map_err(|error| verdict::unavailable(&error))
+    }
+
+    /// What a component says of itself, as it is asked at registration.
+    pub async fn describe(&self, digest: Digest) -> Result<Description, Refusal> {
+        let plugin = self.plugins.get(digest).await.map_err(|error| inspect::refusal(&error))?;
+        inspect::describe(&self.sandbox, &plugin).await
     }
 
     /// How often plugins were found ready, loaded, refused or compiled.

@@ -8,9 +8,10 @@ use stepwright_executor::{
 };
 use stepwright_workflow::{Digest, Payload, StepLimits, TaskId};
 
+use crate::commands::grants::own_namespace;
 use crate::compose;
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 
 /// What a template's steps have unless it says otherwise.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,10 +31,26 @@ pub(super) struct Told {
     pub(super) timeout: Duration,
 }
 
+/// A component, and who it is if it is registered.
+pub(super) struct Subject {
+    pub(super) component: Vec<u8>,
+    /// Name and version.
+    pub(super) registered: Option<(String, String)>,
+}
+
+/// Who a component is: what grants are for. The default is nobody, who has none but those for everybody.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bearer {
+    plugin: String,
+    version: String,
+    namespace: String,
+}
+
 /// A component that can be called.
 pub(super) struct Bench {
     executor: WasmExecutor,
     digest: Digest,
+    bearer: Bearer,
 }
 
 impl Bench {
@@ -47,12 +64,33 @@ impl Bench {
         let held = executor.hold(component).await;
         let digest =
             held.map_err(|failure| CliError::new(format!("this is no plugin: {}", failure.message)))?;
-        Ok(Self { executor, digest })
+        Ok(Self { executor, digest, bearer: Bearer::default() })
+    }
+
+    /// The same component under its name: the one that it is registered under, or else its own. It has the grants that it would have
+    /// in tasks whose template is in this namespace, or else in the plugin's own.
+    pub(super) async fn named(
+        self,
+        registered: Option<(String, String)>,
+        namespace: Option<&str>,
+    ) -> Result<Self, CliError> {
+        let (plugin, version) = match registered {
+            Some(named) => named,
+            None => {
+                let described = self.executor.describe(self.digest).await;
+                let described = described
+                    .map_err(|refusal| CliError::new(format!("this is no plugin: {}", chain(&refusal))))?;
+                (described.name, described.version)
+            }
+        };
+        let namespace = namespace.unwrap_or_else(|| own_namespace(&plugin)).to_owned();
+        Ok(Self { bearer: Bearer { plugin, version, namespace }, ..self })
     }
 
     /// The same component, with another way out and other grants.
     pub(super) fn within(&self, egress: Egress, grants: GrantBook) -> Self {
-        Self { executor: self.executor.clone().with_egress(egress).with_grants(grants), digest: self.digest }
+        let executor = self.executor.clone().with_egress(egress).with_grants(grants);
+        Self { executor, digest: self.digest, bearer: self.bearer.clone() }
     }
 
     /// Which component it is.
@@ -62,6 +100,7 @@ impl Bench {
 
     /// Calls the handler once in a fresh instance.
     pub(super) async fn call(&self, told: &Told) -> Result<StepReport, CliError> {
+        let Bearer { plugin, version, namespace } = self.bearer.clone();
         let Told { handler, input, config, parents, tags, attempt, retry_limit, timeout } = told.clone();
         let call = StepCall {
             task: TaskId(1),
@@ -69,10 +108,9 @@ impl Bench {
             attempt,
             retry_limit,
             idempotency_key: format!("task/1/{handler}"),
-            // No template, no registered plugin: nothing is granted.
-            plugin: String::new(),
-            plugin_version: String::new(),
-            namespace: String::new(),
+            plugin,
+            plugin_version: version,
+            namespace,
             digest: self.digest,
             handler,
             timeout,

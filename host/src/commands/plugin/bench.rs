@@ -8,8 +8,8 @@ use serde::Serialize;
 use stepwright_executor::{CompiledFolder, Outcome, StepReport};
 use tokio::task::JoinSet;
 
-use super::attempt::{Bench, Told, ended};
-use super::run::{Given, component};
+use super::attempt::{Bench, Subject, Told, ended};
+use super::run::{Given, subject};
 use crate::compose;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -47,12 +47,12 @@ pub(crate) struct BenchArguments {
 pub(crate) async fn run(arguments: &BenchArguments, context: &Context) -> Result<Exit, CliError> {
     let BenchArguments { plugin, handler, given, calls, concurrency } = arguments;
     let told = given.told(handler, context)?;
-    let component = component(plugin, context).await?;
+    let Subject { component, registered } = subject(plugin, context).await?;
     let bytes = component.len() as u64;
     let folder = tempfile::tempdir()?;
     let (compiled, _) = start(&component, 1, (context, &folder)).await?;
     let (loaded, bench) = start(&component, *concurrency, (context, &folder)).await?;
-    let bench = Arc::new(bench);
+    let bench = Arc::new(bench.named(registered, given.namespace()).await?);
     // The first call shows at once what would fail a thousand times.
     let first = bench.call(&told).await?;
     if let failed @ Outcome::Failed { .. } = &first.outcome {

@@ -46,6 +46,10 @@ pub(super) enum Language {
     Python,
     /// One of 1 MB with QuickJS in it; needs node and npm.
     Js,
+    /// One of 5 MB with Go's runtime in it; needs python3 with its venv module, which fetches Go.
+    Go,
+    /// One of 50 KB; needs python3 with its venv module, which fetches a compiler.
+    C,
 }
 
 /// What the places in the files of a project are filled with.
@@ -81,8 +85,12 @@ pub(crate) fn run(arguments: &NewArguments, context: &Context) -> Result<Exit, C
     let filling = Filling { plugin: arguments.name.to_string(), short, sdk };
     let mut files = Vec::new();
     for (path, text) in templates::files(arguments.lang) {
-        write(&directory.join(path), &filling.fill(text))?;
+        write(&directory.join(path), filling.fill(text).as_bytes())?;
         files.push(*path);
+    }
+    if let Some((path, bytes)) = templates::adapter(arguments.lang) {
+        write(&directory.join(path), bytes)?;
+        files.push(path);
     }
     let directory = directory.display().to_string();
     let report = Report { plugin: &filling.plugin, language: arguments.lang, directory, files };
@@ -120,11 +128,11 @@ fn must_be_empty(directory: &Path) -> Result<(), CliError> {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), CliError> {
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let made = DirBuilder::new().recursive(true).create(folder);
     made.map_err(|error| failed("make the directory", folder, &error))?;
-    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    let written = File::create_new(path).and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| failed("write", path, &error))
 }
 
@@ -173,7 +181,7 @@ mod tests {
         std::fs::write(folder.path().join("notes"), "").unwrap();
         let error = format!("{:?}", must_be_empty(folder.path()).unwrap_err());
         assert!(error.contains("is not empty"), "{error}");
-        let error = format!("{:?}", write(&folder.path().join("notes"), "text").unwrap_err());
+        let error = format!("{:?}", write(&folder.path().join("notes"), b"text").unwrap_err());
         assert!(error.contains("notes"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use stepwright_executor::{EngineOptions, LogLine, Outcome, ParentOutput, StepRep
 use stepwright_workflow::template::values::duration_ms;
 use stepwright_workflow::{Digest, Payload};
 
-use super::attempt::{self, Bench, Told};
+use super::attempt::{self, Bench, Subject, Told};
 use super::project::Project;
 use super::{find, inspect};
 use crate::context::Context;
@@ -21,7 +21,8 @@ use crate::{input, output};
 
 pub(super) const EXAMPLES: &str = "\
 Stdout gets the output and nothing else; the log, and what was used of each limit, go to stderr. With --json everything is one \
-object on stdout. The exit code is 1 if the step failed.
+object on stdout. The exit code is 1 if the step failed. The plugin has the grants that a worker with this configuration would give \
+it; the log says which entry would allow what was refused.
 
 Examples:
   stepwright plugin run greeter greet --json-input '{\"name\": \"Ada\"}'
@@ -62,9 +63,17 @@ pub(super) struct Given {
     /// The output of a direct parent, as a JSON file; may be given several times.
     #[arg(long = "parent", value_name = "STEP=FILE", value_parser = parent)]
     parents: Vec<(String, PathBuf)>,
+    /// With the grants of tasks whose template is in this namespace [default: the plugin's own]
+    #[arg(long)]
+    namespace: Option<String>,
 }
 
 impl Given {
+    /// In whose tasks the call would be, if it is said.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
     /// What the handler is told, with the defaults for what is not said.
     pub(super) fn told(&self, handler: &str, context: &Context) -> Result<Told, CliError> {
         let most = context.config.orchestrator("").payload_bytes_max;
@@ -113,7 +122,9 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
         timeout: arguments.timeout.unwrap_or(attempt::TIMEOUT),
         ..arguments.given.told(&arguments.handler, context)?
     };
-    let bench = Bench::start(component(&arguments.plugin, context).await?, 1, context).await?;
+    let Subject { component, registered } = subject(&arguments.plugin, context).await?;
+    let bench = Bench::start(component, 1, context).await?;
+    let bench = bench.named(registered, arguments.given.namespace()).await?;
     let report = bench.call(&told).await?;
     let uses = uses(&report, &context.config.engine, told.timeout);
     if context.json {
@@ -127,18 +138,24 @@ pub(crate) async fn run(arguments: &RunArguments, context: &Context) -> Result<E
     })
 }
 
-/// The bytes of a component file, of what a project builds, or of a registered plugin.
-pub(super) async fn component(plugin: &str, context: &Context) -> Result<Vec<u8>, CliError> {
-    let bytes_max = context.config.engine.component_bytes_max as u64;
+/// A component file, what a project builds, or a registered plugin.
+pub(super) async fn subject(plugin: &str, context: &Context) -> Result<Subject, CliError> {
     let path = Path::new(plugin);
     if inspect::is_file(path) {
-        return input::bytes(path, bytes_max);
+        return Ok(Subject { component: component(path, context)?, registered: None });
     }
     if path.is_dir() {
-        return input::bytes(&Project::find(path)?.component().await?, bytes_max);
+        let built = Project::find(path)?.component().await?;
+        return Ok(Subject { component: component(&built, context)?, registered: None });
     }
     let record = find(context.store().await?.as_ref(), plugin).await?;
-    Ok(context.blobs()?.get(&record.digest).await?.into())
+    let component = context.blobs()?.get(&record.digest).await?.into();
+    Ok(Subject { component, registered: Some((record.name, record.version)) })
+}
+
+/// The bytes of a component file.
+pub(super) fn component(path: &Path, context: &Context) -> Result<Vec<u8>, CliError> {
+    input::bytes(path, context.config.engine.component_bytes_max as u64)
 }
 
 /// What a call used of a limit.

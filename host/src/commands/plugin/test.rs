@@ -57,8 +57,7 @@ pub(crate) async fn run(arguments: &TestArguments, context: &Context) -> Result<
     let (file, beside) = subject(&arguments.path).await?;
     let folder = arguments.cases.clone().unwrap_or_else(|| beside.join(CASES));
     let cases = read(&folder, arguments.only.as_deref())?;
-    let bytes = component(&file.to_string_lossy(), context).await?;
-    let bench = Bench::start(bytes, 1, context).await?;
+    let bench = Bench::start(component(&file, context)?, 1, context).await?;
     let mut tally = Tally { component: input::name(&file), cases: Vec::new(), passed: 0, failed: 0 };
     for (name, case) in cases {
         let (answers, grants) = case.fakes();

@@ -104,8 +104,7 @@ pub(super) fn interface() -> Vec<Attack> {
             },
             Expected::refused("types", "other types"),
         ),
-        // Found once it is instantiated, before any of its functions is called.
-        attack("an export with other types", other_types, Expected::refused("describe", "expected 1-tuple")),
+        attack("an export with other types", other_types, Expected::refused("types", "'describe'")),
         attack(
             "an import with other types",
             || {

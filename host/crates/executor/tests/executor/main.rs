@@ -361,6 +361,18 @@ async fn what_is_no_plugin_is_refused_with_wanted_against_offered() {
         ),
         "{message}"
     );
+    // Told from their types alone: the module of this one would trap as soon as it was instantiated.
+    let other = "(component
+        (core module $m (func $trap unreachable) (start $trap)
+            (func (export \"describe\") (result i32) unreachable))
+        (core instance $c (instantiate $m))
+        (func $f (result u32) (canon lift (core func $c \"describe\")))
+        (instance $i (export \"describe\" (func $f)) (export \"handle\" (func $f)))
+        (export \"stepwright:step/handler@0.1.0\" (instance $i)))";
+    let message = refused(&sandbox, component(other)).await.to_string();
+    let expect = "its interface has the right names and other types: stepwright:step/handler@0.1.0: 'describe': \
+                  expected `record` found `u32`";
+    assert!(message.starts_with(expect), "{message}");
     let wrong = "(component (instance $i) (export \"stepwright:step/handler@0.1.0\" (instance $i)))";
     let message = refused(&sandbox, component(wrong)).await.to_string();
     assert!(message.starts_with("its interface has the right names and other types"), "{message}");
