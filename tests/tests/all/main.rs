@@ -18,6 +18,7 @@ mod fleet;
 mod flow;
 mod gate;
 mod hostile;
+mod http;
 mod idle;
 mod ledger;
 mod model;

@@ -194,7 +194,7 @@ impl Watch {
 }
 
 async fn register(store: &dyn Store, component: &Component, context: &Context) -> Result<(), CliError> {
-    add::add((store, &context.blobs()?), component, context).await.map(|_| ())
+    Ok(add::add((store, &context.blobs()?), component, context).await.map(|_| ())?)
 }
 
 /// A build of a version: it satisfies what the version satisfies, and a later one sorts after it.
