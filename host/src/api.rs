@@ -90,7 +90,9 @@ pub(crate) async fn serve(
 
 fn taken(address: SocketAddr, error: &std::io::Error) -> CliError {
     let why = match error.kind() {
-        std::io::ErrorKind::AddrInUse => "another process listens there, perhaps another 'stepwright dev'".to_owned(),
+        std::io::ErrorKind::AddrInUse => {
+            "another process listens there, perhaps another 'stepwright dev'".to_owned()
+        }
         _ => error.to_string(),
     };
     CliError::new(format!(

@@ -54,7 +54,11 @@ impl CliError {
     /// The sentence and every single problem.
     pub(crate) fn text(&self) -> String {
         let problems: Vec<&str> = self.problems.iter().map(|(line, _)| line.as_str()).collect();
-        if problems.is_empty() { self.message.clone() } else { format!("{}: {}", self.message, problems.join("; ")) }
+        if problems.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.message, problems.join("; "))
+        }
     }
 
     /// A sentence, followed by an error and its sources.

@@ -88,7 +88,8 @@ fn reply(answer: &[u8]) -> Reply {
     let head = String::from_utf8(answer[..end].to_vec()).expect("text");
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status");
-    let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+    let header =
+        |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
     let headers: BTreeMap<String, String> = lines.filter_map(header).collect();
     assert!(headers.contains_key("content-length"), "{head}");
     Reply { status: status.parse().expect("a number"), headers, body: answer[end + 4..].to_vec() }

@@ -152,7 +152,10 @@ fn ready(context: &Context, gate: Option<&Endpoint>, api: Option<&Served>) {
     let (socket, pumps) = (format!("ipc://{}", context.config.socket().display()), context.config.pumps);
     if context.json {
         let gate = gate.map(|gate| gate.to_string());
-        println!("{}", json!({ "ready": "orchestrator", "socket": socket, "gate": gate, "pumps": pumps, "api": api }));
+        println!(
+            "{}",
+            json!({ "ready": "orchestrator", "socket": socket, "gate": gate, "pumps": pumps, "api": api })
+        );
     } else {
         let gate = gate.map(|gate| format!(" and {gate}")).unwrap_or_default();
         let pumps = if pumps == 1 { String::new() } else { format!(", {pumps} pumps") };

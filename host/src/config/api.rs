@@ -94,7 +94,10 @@ mod tests {
             ("", Listen::Unsaid),
             ("[api]\nlisten = 'off'\n", Listen::Off),
             ("[api]\nlisten = '[::1]:0'\n", Listen::At("[::1]:0".parse().unwrap())),
-            ("[api]\nlisten = '0.0.0.0:1'\nallow_plaintext = true\n", Listen::At("0.0.0.0:1".parse().unwrap())),
+            (
+                "[api]\nlisten = '0.0.0.0:1'\nallow_plaintext = true\n",
+                Listen::At("0.0.0.0:1".parse().unwrap()),
+            ),
             (
                 "[api]\nlisten = '10.0.0.1:1'\ntls_certificate = 'c'\ntls_key = 'k'\n",
                 Listen::At("10.0.0.1:1".parse().unwrap()),
@@ -104,7 +107,10 @@ mod tests {
             assert_eq!((api.listen, problems), (listen, vec![]), "{text}");
         }
         for (text, expect) in [
-            ("[api]\nlisten = '0.0.0.0:7780'\n", "s.toml:2:1: api.listen: 0.0.0.0:7780 is beyond the loopback"),
+            (
+                "[api]\nlisten = '0.0.0.0:7780'\n",
+                "s.toml:2:1: api.listen: 0.0.0.0:7780 is beyond the loopback",
+            ),
             ("[api]\nlisten = 'localhost'\n", "'localhost' is not an address and a port"),
             ("[api]\ntls_key = 'k'\n", "a private key is of no use without api.tls_certificate"),
         ] {

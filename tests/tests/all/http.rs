@@ -35,13 +35,18 @@ fn an_uploaded_component_runs_to_its_result() {
     let client = api(&dev);
     assert_eq!(client.get("/v1/ready").status, 200);
     register(&client);
-    let again = client.send("POST", "/v1/plugins", ("application/wasm", &std::fs::read(plugin("shapes")).expect("it")));
+    let again = client.send(
+        "POST",
+        "/v1/plugins",
+        ("application/wasm", &std::fs::read(plugin("shapes")).expect("it")),
+    );
     assert_eq!((again.status, &again.json()["created"]), (200, &json!(false)));
     let refused = client.send("POST", "/v1/plugins", ("application/wasm", b"nothing"));
     assert_eq!((refused.status, &refused.json()["code"]), (422, &json!("invalid_plugin")));
     assert!(client.get("/v1/plugins/examples/shapes").json()["versions"][0]["source"] == "upload");
 
-    let started = client.post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 4 }, "idempotency_key": "four" }));
+    let started = client
+        .post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 4 }, "idempotency_key": "four" }));
     assert_eq!(started.status, 201);
     let id = started.json()["id"].clone();
     // The wait ends with the task, long before its time is over.
@@ -51,14 +56,19 @@ fn an_uploaded_component_runs_to_its_result() {
     let attempts = client.get(&format!("/v1/tasks/{id}/attempts")).json();
     assert_eq!(attempts["attempts"].as_array().expect("attempts").len(), 4);
     let history = client.get(&format!("/v1/tasks/{id}/history")).json();
-    let kinds: Vec<&Value> = history["history"].as_array().expect("lines").iter().map(|line| &line["kind"]).collect();
+    let kinds: Vec<&Value> =
+        history["history"].as_array().expect("lines").iter().map(|line| &line["kind"]).collect();
     assert!(kinds.contains(&&json!("claimed")) && kinds.last() == Some(&&json!("settled")), "{kinds:?}");
     // The command line tells the same.
     let shown = deployment.json(&["task", "show", &id.to_string(), "--history"]);
     assert_eq!(shown["history"], history["history"]);
     let batch = client.get("/v1/batches?limit=1").json()["batches"][0]["id"].clone();
-    assert_eq!(client.get(&format!("/v1/batches/{batch}")).json(), deployment.json(&["batch", "show", &batch.to_string()]));
-    let again = client.post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 4 }, "idempotency_key": "four" }));
+    assert_eq!(
+        client.get(&format!("/v1/batches/{batch}")).json(),
+        deployment.json(&["batch", "show", &batch.to_string()])
+    );
+    let again = client
+        .post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 4 }, "idempotency_key": "four" }));
     assert_eq!((again.status, &again.json()["state"]), (200, &json!("complete")));
 
     let many: Vec<Value> = (1..=50).map(|n| json!({ "template": SLOW, "context": { "n": n } })).collect();
@@ -69,13 +79,16 @@ fn an_uploaded_component_runs_to_its_result() {
 
     // A wait ends with what is so when the process is told to stop. There is one place to wait in, so that a second one is refused as
     // soon as the first has it.
-    let later = client.post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 1 }, "in": "1h" })).json();
+    let later =
+        client.post("/v1/tasks", &json!({ "template": SLOW, "context": { "n": 1 }, "in": "1h" })).json();
     let path = format!("/v1/tasks/{}/wait", later["id"]);
     let (waiter, long) = (client.clone(), format!("{path}?timeout=5m"));
-    let waiting = std::thread::spawn(move || loop {
-        let reply = waiter.get(&long);
-        if reply.status != 429 {
-            return reply.json();
+    let waiting = std::thread::spawn(move || {
+        loop {
+            let reply = waiter.get(&long);
+            if reply.status != 429 {
+                return reply.json();
+            }
         }
     });
     while client.get(&format!("{path}?timeout=0s")).status != 429 {}
@@ -132,7 +145,8 @@ fn an_orchestrator_serves_it_with_tls_and_tokens_where_it_is_told_to() {
     assert!(orchestrator.ready().contains("https://127.0.0.1:"), "{}", orchestrator.ready());
     let client = api(&orchestrator);
     let ready: Value = serde_json::from_str(orchestrator.ready()).expect("JSON");
-    let address = ready["api"].as_str().and_then(|url| url.strip_prefix("https://")).expect("an address").to_owned();
+    let address =
+        ready["api"].as_str().and_then(|url| url.strip_prefix("https://")).expect("an address").to_owned();
     let mut roots = RootCertStore::empty();
     roots.add(certificate.der().clone()).expect("a root");
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
@@ -161,7 +175,10 @@ fn a_place_that_is_taken_or_not_safe_is_explained() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     for (arguments, expect) in [
-        (["dev", "--api-listen", &address], "another process listens there, perhaps another 'stepwright dev'"),
+        (
+            ["dev", "--api-listen", &address],
+            "another process listens there, perhaps another 'stepwright dev'",
+        ),
         (["orchestrate", "--api-listen", &address], "choose another place with --api-listen or api.listen"),
         (["dev", "--api-listen", "0.0.0.0:0"], "is beyond the loopback and would encrypt nothing"),
         (["dev", "--api-listen", "everywhere"], "is not an address and a port"),

@@ -96,7 +96,10 @@ impl Gatekeeper {
         let known = tokens.by_hash.get(&Digest::of(secret.as_bytes()));
         let known = known.filter(|known| known.until.is_none_or(|end| end > Instant::now()));
         let Some(known) = known else {
-            return Err(Problem::new(Code::Unauthorized, "the token is not known, has expired, or was revoked"));
+            return Err(Problem::new(
+                Code::Unauthorized,
+                "the token is not known, has expired, or was revoked",
+            ));
         };
         self.used.note(known.id);
         if !known.scope.includes(wanted) {
@@ -140,7 +143,9 @@ fn from_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
     match text(header::ORIGIN) {
         None if headers.contains_key(header::ORIGIN) => {}
         None => return Ok(()),
-        Some(origin) if origin.split_once("://").is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host)) => {
+        Some(origin)
+            if origin.split_once("://").is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host)) =>
+        {
             return Ok(());
         }
         Some(_) => {}

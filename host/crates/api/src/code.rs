@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 use serde::{Serialize, Serializer};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 /// The sections of all codes.
@@ -118,7 +118,8 @@ impl Serialize for Code {
 impl PartialSchema for Code {
     fn schema() -> RefOr<Schema> {
         let words = Self::ALL.iter().map(|code| code.as_str());
-        let described = "The stable code of a problem. `/v1/errors/{code}` says when it comes and what to do.";
+        let described =
+            "The stable code of a problem. `/v1/errors/{code}` says when it comes and what to do.";
         ObjectBuilder::new()
             .schema_type(Type::String)
             .enum_values(Some(words))
@@ -136,7 +137,8 @@ mod tests {
     #[test]
     fn every_code_has_its_page_and_every_page_its_code() {
         for code in Code::ALL {
-            let page = code.page().unwrap_or_else(|| panic!("errors.md has no section '## {}'", code.as_str()));
+            let page =
+                code.page().unwrap_or_else(|| panic!("errors.md has no section '## {}'", code.as_str()));
             assert!(page.starts_with(&format!("{}: ", code.status().as_u16())), "{}: {page}", code.as_str());
             assert_eq!(Code::find(code.as_str()), Some(*code));
         }

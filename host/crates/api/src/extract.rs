@@ -112,9 +112,8 @@ pub(crate) fn unsupported(found: &str, wanted: &str) -> Problem {
 impl Inner {
     /// A body of at most so many bytes, read in time.
     pub(crate) async fn bytes(&self, request: Request, most: usize) -> Result<Bytes, Problem> {
-        let too_large = || {
-            Problem::new(Code::PayloadTooLarge, format!("the body may have at most {most} bytes"))
-        };
+        let too_large =
+            || Problem::new(Code::PayloadTooLarge, format!("the body may have at most {most} bytes"));
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         if length.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > most) {
             return Err(too_large());
@@ -132,7 +131,11 @@ impl Inner {
     }
 
     /// A body in JSON; fields that are not known are mistakes.
-    pub(crate) async fn json<T: DeserializeOwned>(&self, request: Request, most: usize) -> Result<T, Problem> {
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        request: Request,
+        most: usize,
+    ) -> Result<T, Problem> {
         let kind = media_type(request.headers());
         if kind != "application/json" {
             return Err(unsupported(&kind, "application/json"));
@@ -141,9 +144,13 @@ impl Inner {
     }
 }
 
-/// Reads JSON.
+/// Reads a JSON object. Serde would take a list of its values as well.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| Problem::new(Code::InvalidRequest, format!("the body: {error}")))
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(Code::InvalidRequest, "the body: a JSON object is expected"));
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(Code::InvalidRequest, format!("the body: {error}")))
 }
 
 /// A text that a database can keep and a person can read.

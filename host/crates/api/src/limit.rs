@@ -72,7 +72,8 @@ impl Limits {
         }
         let bucket = buckets.entry(token).or_insert_with(|| Bucket::full(self.rate, now));
         bucket.take(self.rate, now).map_err(|wait| {
-            let detail = format!("more than {} requests a second of one token (api.requests_per_second)", self.rate);
+            let detail =
+                format!("more than {} requests a second of one token (api.requests_per_second)", self.rate);
             Problem::new(Code::RateLimited, detail).again_in(wait.as_secs().saturating_add(1))
         })
     }

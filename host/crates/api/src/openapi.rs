@@ -51,17 +51,16 @@ pub fn document() -> OpenApi {
         paths = paths.path(route.path, item);
         schemas.extend(route.schemas);
     }
-    let token = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .description(Some("`sw_…`, made by `stepwright token create --scope SCOPE`; the scope needed stands with each route."));
+    let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+        "`sw_…`, made by `stepwright token create --scope SCOPE`; the scope needed stands with each route.",
+    ));
     let components = ComponentsBuilder::new()
         .security_scheme(TOKEN, SecurityScheme::Http(token.build()))
         .schemas_from_iter(schemas);
-    let info = InfoBuilder::new()
-        .title("Stepwright")
-        .version(VERSION)
-        .description(Some(DESCRIPTION))
-        .license(Some(LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build()));
+    let info =
+        InfoBuilder::new().title("Stepwright").version(VERSION).description(Some(DESCRIPTION)).license(Some(
+            LicenseBuilder::new().name("MIT OR Apache-2.0").identifier(Some("MIT OR Apache-2.0")).build(),
+        ));
     let tags = TAGS.iter().map(|(name, what)| TagBuilder::new().name(*name).description(Some(*what)).build());
     OpenApiBuilder::new()
         .info(info.build())

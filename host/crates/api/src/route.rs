@@ -180,7 +180,8 @@ impl Route {
 
     /// A text that it answers with.
     pub(crate) fn answers_text(mut self, what: &'static str) -> Self {
-        let content = ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
+        let content =
+            ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
         self.answers.insert(StatusCode::OK.as_u16(), (what, Some(("text/plain", content))));
         self
     }
@@ -295,7 +296,10 @@ async fn no_route(request: Request) -> Problem {
 
 async fn no_method(request: Request) -> Problem {
     let (method, path) = (request.method(), request.uri().path());
-    Problem::new(Code::MethodNotAllowed, format!("'{path}' does not know {method}; the header Allow says what it knows"))
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("'{path}' does not know {method}; the header Allow says what it knows"),
+    )
 }
 
 /// Lets a request in, or not.

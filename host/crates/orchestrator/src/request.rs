@@ -51,11 +51,7 @@ pub struct Desk<'a> {
 
 impl Desk<'_> {
     /// The task that a request makes, or everything that is wrong with it.
-    pub fn task(
-        &self,
-        line: Option<usize>,
-        request: TaskRequest,
-    ) -> Result<NewTask, Vec<InputProblem>> {
+    pub fn task(&self, line: Option<usize>, request: TaskRequest) -> Result<NewTask, Vec<InputProblem>> {
         let whole = |problem| vec![InputProblem { line, pointer: String::new(), problem }];
         let (bytes, most) = (request.context.bytes() as u64, self.payload_bytes_max);
         if bytes > most {

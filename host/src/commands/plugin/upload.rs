@@ -38,11 +38,8 @@ pub(crate) async fn register(
         other => RegisterError::Failed(other.to_string()),
     })?;
     let description = &component.inspection.description;
-    let asker = (
-        description.name.as_str(),
-        description.version.as_str(),
-        grants::own_namespace(&description.name),
-    );
+    let asker =
+        (description.name.as_str(), description.version.as_str(), grants::own_namespace(&description.name));
     Ok(RegisteredPlugin {
         name: description.name.clone(),
         version: description.version.clone(),

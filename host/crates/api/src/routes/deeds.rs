@@ -24,21 +24,33 @@ use crate::view::{Json, Task};
 pub(super) fn routes() -> Vec<Route> {
     vec![
         of_task("/v1/tasks/{id}/cancel", cancel).named("tasks", "cancel_task", "Stop a task for good"),
-        of_task("/v1/tasks/{id}/resolve", resolve)
-            .named("tasks", "resolve_task", "Declare a task done, whatever its steps say"),
+        of_task("/v1/tasks/{id}/resolve", resolve).named(
+            "tasks",
+            "resolve_task",
+            "Declare a task done, whatever its steps say",
+        ),
         of_task("/v1/tasks/{id}/pause", pause).named("tasks", "pause_task", "Let none of its steps begin"),
         of_task("/v1/tasks/{id}/resume", resume).named("tasks", "resume_task", "Let it go on"),
-        of_task("/v1/tasks/{id}/retry", retry)
-            .named("tasks", "retry_task", "Give each of its steps in error another attempt"),
-        of_step("/v1/tasks/{id}/steps/{name}/retry", retry_step)
-            .body::<Why>()
-            .named("steps", "retry_step", "Give a step in error another attempt"),
-        of_step("/v1/tasks/{id}/steps/{name}/resolve", resolve_step)
-            .body::<Resolution>()
-            .named("steps", "resolve_step", "Give a step an output in place of its handler's"),
-        of_step("/v1/tasks/{id}/steps/{name}/skip", skip_step)
-            .body::<Why>()
-            .named("steps", "skip_step", "Let the task go on without a step"),
+        of_task("/v1/tasks/{id}/retry", retry).named(
+            "tasks",
+            "retry_task",
+            "Give each of its steps in error another attempt",
+        ),
+        of_step("/v1/tasks/{id}/steps/{name}/retry", retry_step).body::<Why>().named(
+            "steps",
+            "retry_step",
+            "Give a step in error another attempt",
+        ),
+        of_step("/v1/tasks/{id}/steps/{name}/resolve", resolve_step).body::<Resolution>().named(
+            "steps",
+            "resolve_step",
+            "Give a step an output in place of its handler's",
+        ),
+        of_step("/v1/tasks/{id}/steps/{name}/skip", skip_step).body::<Why>().named(
+            "steps",
+            "skip_step",
+            "Let the task go on without a step",
+        ),
     ]
 }
 
@@ -163,7 +175,8 @@ async fn resolve_step(
     let deed = deed(&resolution.reason, resolution.by.as_deref(), &caller)?;
     plain("name", &name, NAME_BYTES_MAX)?;
     let output = resolution.output.map_or(Payload::null(), |Json(output)| output);
-    let output = Payload::parse(output.as_str()).map_err(|error| Problem::field("output", error.to_string()))?;
+    let output =
+        Payload::parse(output.as_str()).map_err(|error| Problem::field("output", error.to_string()))?;
     let (bytes, most) = (output.bytes() as u64, app.options().payload_bytes_max);
     if bytes > most {
         let message = format!("{bytes} bytes; wire.payload_bytes_max allows {most}");

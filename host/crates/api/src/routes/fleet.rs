@@ -37,7 +37,10 @@ struct WhichWorkers {
     limit: Option<u32>,
 }
 
-async fn workers(State(app): State<App>, Query(which): Query<WhichWorkers>) -> Result<Answer<WorkerList>, Problem> {
+async fn workers(
+    State(app): State<App>,
+    Query(which): Query<WhichWorkers>,
+) -> Result<Answer<WorkerList>, Problem> {
     let mut workers = app.store().workers(page(which.limit)?).await?;
     workers.retain(|worker| which.all == Some(true) || worker.state == WorkerState::Joined);
     Ok(Answer::ok(WorkerList { workers: workers.into_iter().map(Worker::from).collect() }))
@@ -45,5 +48,7 @@ async fn workers(State(app): State<App>, Query(which): Query<WhichWorkers>) -> R
 
 async fn orchestrators(State(app): State<App>) -> Result<Answer<OrchestratorList>, Problem> {
     let orchestrators = app.store().orchestrators().await?;
-    Ok(Answer::ok(OrchestratorList { orchestrators: orchestrators.into_iter().map(Orchestrator::from).collect() }))
+    Ok(Answer::ok(OrchestratorList {
+        orchestrators: orchestrators.into_iter().map(Orchestrator::from).collect(),
+    }))
 }

@@ -50,7 +50,10 @@ struct WhichBatches {
     before: Option<i64>,
 }
 
-async fn list(State(app): State<App>, Query(which): Query<WhichBatches>) -> Result<Answer<BatchList>, Problem> {
+async fn list(
+    State(app): State<App>,
+    Query(which): Query<WhichBatches>,
+) -> Result<Answer<BatchList>, Problem> {
     let limit = page(which.limit)?;
     which.worker.as_ref().map_or(Ok(()), |worker| plain("worker", worker, NAME_BYTES_MAX))?;
     let filter = BatchFilter {

@@ -132,7 +132,8 @@ fn change(target: &PauseTarget, changed: bool) -> PauseChange {
 fn target(named: &PauseTargetName) -> Result<PauseTarget, Problem> {
     plain("target.name", &named.name, NAME_BYTES_MAX)?;
     let bad = |why: String| Problem::field("target.name", why);
-    let target = PauseTarget::read(named.kind.as_str(), &named.name).map_err(|error| bad(error.to_string()))?;
+    let target =
+        PauseTarget::read(named.kind.as_str(), &named.name).map_err(|error| bad(error.to_string()))?;
     match &target {
         PauseTarget::Template { name, .. } if name.contains('@') => {
             Err(bad("write a template as namespace/name, without a version".to_owned()))
@@ -157,9 +158,10 @@ async fn must_be_there(app: &Inner, target: &PauseTarget) -> Result<(), Problem>
                 Code::TemplateNotFound,
             )
         }
-        PauseTarget::Namespace(namespace) => {
-            (store.templates().await?.iter().any(|known| known.namespace == *namespace), Code::NamespaceNotFound)
-        }
+        PauseTarget::Namespace(namespace) => (
+            store.templates().await?.iter().any(|known| known.namespace == *namespace),
+            Code::NamespaceNotFound,
+        ),
         PauseTarget::Plugin(name) => {
             (store.plugins().await?.iter().any(|known| known.name == *name), Code::PluginNotFound)
         }

@@ -1,8 +1,8 @@
 //! Plugins: registered, listed, and given other states.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::Extension;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Deserialize;

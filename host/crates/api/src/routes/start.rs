@@ -124,9 +124,8 @@ async fn found(app: &Inner, id: stepwright_workflow::TaskId) -> Result<StartedTa
         stepwright_store::StoreError::Inconsistent(format!("the plan of task {id} is not stored"))
     })?;
     let steps = &record.steps_detail;
-    let state = |position: u16| {
-        steps.get(usize::from(position)).map_or(StepState::Pending, |step| step.state)
-    };
+    let state =
+        |position: u16| steps.get(usize::from(position)).map_or(StepState::Pending, |step| step.state);
     Ok(StartedTask::of((id, false), &plan, record.summary.state, state))
 }
 
@@ -167,8 +166,8 @@ fn key(headers: &HeaderMap, of_body: Option<String>) -> Result<Option<String>, P
     let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(first) = all.next() else { return Ok(of_body) };
     let of_header = first.to_str().ok().filter(|_| all.next().is_none());
-    let of_header =
-        of_header.ok_or_else(|| Problem::field(IDEMPOTENCY_KEY, "send it once, in visible ASCII characters"))?;
+    let of_header = of_header
+        .ok_or_else(|| Problem::field(IDEMPOTENCY_KEY, "send it once, in visible ASCII characters"))?;
     match of_body {
         Some(of_body) if of_body != of_header => Err(Problem::field(
             IDEMPOTENCY_KEY,

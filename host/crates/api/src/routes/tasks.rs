@@ -34,7 +34,11 @@ pub(super) fn routes() -> Vec<Route> {
             .query::<WhichTasks>()
             .answers::<TaskList>(StatusCode::OK, "A page of them"),
         Route::get("/v1/tasks/{id}", show)
-            .named("tasks", "show_task", "A task with its steps, their outputs and failures, and what to do about it")
+            .named(
+                "tasks",
+                "show_task",
+                "A task with its steps, their outputs and failures, and what to do about it",
+            )
             .needs(TokenScope::Read)
             .answers::<Task>(StatusCode::OK, "The task")
             .fails(&[Code::TaskNotFound]),
@@ -62,7 +66,9 @@ pub(super) fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 struct WhichTasks {
     /// Only tasks in one of these states, separated by commas.
-    #[param(pattern = "^(pending|in_progress|complete|error|cancelled|resolved_manually)(,(pending|in_progress|complete|error|cancelled|resolved_manually))*$")]
+    #[param(
+        pattern = "^(pending|in_progress|complete|error|cancelled|resolved_manually)(,(pending|in_progress|complete|error|cancelled|resolved_manually))*$"
+    )]
     state: Option<String>,
     /// Only tasks of this namespace.
     namespace: Option<String>,
@@ -88,7 +94,8 @@ async fn list(State(app): State<App>, Query(which): Query<WhichTasks>) -> Result
         before: which.before.map(TaskId),
         limit,
     };
-    let tasks: Vec<TaskSummary> = app.store().tasks(&filter).await?.into_iter().map(TaskSummary::from).collect();
+    let tasks: Vec<TaskSummary> =
+        app.store().tasks(&filter).await?.into_iter().map(TaskSummary::from).collect();
     let next = next(&tasks, limit, |task| task.id);
     Ok(Answer::ok(TaskList { tasks, next }))
 }

@@ -29,8 +29,14 @@ pub(super) fn routes() -> Vec<Route> {
             .needs(TokenScope::Read)
             .answers::<TemplateList>(StatusCode::OK, "They"),
         Route::post("/v1/templates", add)
-            .named("templates", "add_template", "Check a template against the registered plugins, and register it")
-            .described("The YAML text itself, or JSON around it. A version that was registered never changes.")
+            .named(
+                "templates",
+                "add_template",
+                "Check a template against the registered plugins, and register it",
+            )
+            .described(
+                "The YAML text itself, or JSON around it. A version that was registered never changes.",
+            )
             .needs(TokenScope::Operate)
             .body_text("application/yaml")
             .body_text("text/plain")
@@ -85,7 +91,9 @@ async fn list(State(app): State<App>) -> Result<Answer<TemplateList>, Problem> {
 async fn add(State(app): State<App>, request: Request) -> Result<Answer<RegisteredTemplate>, Problem> {
     let kind = media_type(request.headers());
     let is_json = kind == "application/json";
-    if !is_json && !matches!(kind.as_str(), "application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain") {
+    if !is_json
+        && !matches!(kind.as_str(), "application/yaml" | "application/x-yaml" | "text/yaml" | "text/plain")
+    {
         return Err(unsupported(&kind, "application/yaml, text/plain or application/json"));
     }
     let bytes = app.bytes(request, app.options().body_bytes_max).await?;
@@ -96,7 +104,8 @@ async fn add(State(app): State<App>, request: Request) -> Result<Answer<Register
         return Err(Problem::new(Code::InvalidTemplate, "the template has mistakes").with_errors(vec![error]));
     }
     let environment = &app.options().environment;
-    let (template, added) = catalog::add_template(app.store(), (SENT, &source), environment, app.now()).await?;
+    let (template, added) =
+        catalog::add_template(app.store(), (SENT, &source), environment, app.now()).await?;
     let created = added == Added::New;
     let registered = RegisteredTemplate {
         namespace: template.namespace.clone(),

@@ -159,7 +159,8 @@ pub struct Worker {
 
 impl From<WorkerRecord> for Worker {
     fn from(worker: WorkerRecord) -> Self {
-        let WorkerRecord { id, name, incarnation, host, pid, slots, state, joined_at, seen_at, steps_held } = worker;
+        let WorkerRecord { id, name, incarnation, host, pid, slots, state, joined_at, seen_at, steps_held } =
+            worker;
         Self {
             id: id.0,
             name,

@@ -1,7 +1,9 @@
 //! What goes out, as the document describes it: values of their own, so that a change of a record is no change of the API.
 
+mod attempt;
 mod fleet;
 mod ledger;
+mod pause;
 mod plugin;
 mod task;
 pub mod word;
@@ -12,8 +14,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
+pub use attempt::*;
 pub use fleet::*;
 pub use ledger::*;
+pub use pause::*;
 pub use plugin::*;
 pub use task::*;
 

@@ -1,14 +1,14 @@
-//! Tasks, their steps, and what happened to them.
+//! Tasks and their steps: listed, shown, started.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use stepwright_store::{AttemptRecord, PauseRecord, StepRecord, TaskRecord, Usage};
+use stepwright_store::{StepRecord, TaskRecord};
 use stepwright_workflow::finalize::{StepGlance, completion_percent, summarise};
 use stepwright_workflow::{Plan, StepId, Timestamp};
 use utoipa::ToSchema;
 
-use super::{Json, word};
+use super::{Json, Pause, word};
 
 /// A task in a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -101,8 +101,11 @@ pub struct Task {
 impl Task {
     /// A record at this moment, with what the host says of it.
     pub(crate) fn of(record: TaskRecord, reasons: Vec<StepReason>, now: Timestamp) -> Self {
-        let glance =
-            |step: &StepRecord| StepGlance { state: step.state, ready_at: step.ready_at, paused: step.paused };
+        let glance = |step: &StepRecord| StepGlance {
+            state: step.state,
+            ready_at: step.ready_at,
+            paused: step.paused,
+        };
         let glances: Vec<StepGlance> = record.steps_detail.iter().map(glance).collect();
         let (status, action) = summarise(record.summary.state, &glances, now);
         Self {
@@ -242,51 +245,6 @@ impl From<stepwright_workflow::Failure> for Failure {
     }
 }
 
-/// A mark under which nothing new begins.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Pause {
-    /// What is paused.
-    pub target: PausedThing,
-    /// Since when.
-    pub since: i64,
-    /// Who paused it.
-    pub by: String,
-    /// Why; may be empty.
-    pub reason: String,
-}
-
-/// What is paused.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct PausedThing {
-    /// What kind of thing.
-    pub kind: word::PauseKind,
-    /// Its name: a task's number, `namespace/name`, a namespace, or a digest.
-    pub name: String,
-}
-
-impl From<PauseRecord> for Pause {
-    fn from(pause: PauseRecord) -> Self {
-        let target = PausedThing { kind: pause.target.scope().into(), name: pause.target.name() };
-        Self { target, since: pause.since.0, by: pause.who, reason: pause.why }
-    }
-}
-
-/// Everything that is paused.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PauseList {
-    /// The oldest first.
-    pub pauses: Vec<Pause>,
-}
-
-/// What was paused or resumed.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PauseChange {
-    /// It.
-    pub target: PausedThing,
-    /// Whether this changed anything.
-    pub changed: bool,
-}
-
 /// A task that was started, or had been with the same idempotency key.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StartedTask {
@@ -363,143 +321,4 @@ pub struct StartedOne {
     pub id: i64,
     /// Whether it is new.
     pub created: bool,
-}
-
-/// Every recorded attempt of a task's steps.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AttemptList {
-    /// By step and attempt.
-    pub attempts: Vec<Attempt>,
-}
-
-/// A recorded attempt.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Attempt {
-    /// The step.
-    pub step: i64,
-    /// The step's name.
-    pub step_name: String,
-    /// The attempt.
-    pub attempt: u32,
-    /// The batch that carried it.
-    pub batch: i64,
-    /// The worker that held it.
-    pub worker: i64,
-    /// The worker's name.
-    pub worker_name: String,
-    /// The component that ran.
-    pub plugin: String,
-    /// How it ended.
-    pub status: word::AttemptStatus,
-    /// Why, unless it completed.
-    pub failure: Option<Failure>,
-    /// The outcome's fingerprint.
-    pub digest: Option<String>,
-    /// When it started, by the worker's clock.
-    pub started_at: Option<i64>,
-    /// When it was recorded.
-    pub recorded_at: i64,
-    /// How long it ran, in microseconds.
-    pub execution_us: u64,
-    /// CPU time, in microseconds.
-    pub cpu_us: u64,
-    /// The most linear memory that it held, in bytes.
-    pub memory_bytes_peak: u64,
-    /// What it used beside.
-    pub usage: AttemptUsage,
-    /// The last lines of its log; null if there are none.
-    #[schema(value_type = Json)]
-    pub log: Option<Json>,
-    /// What a failed or lost attempt made of its step.
-    pub led_to: Option<word::StepState>,
-    /// When the step was to be tried again, if it had to wait.
-    pub retry_at: Option<i64>,
-}
-
-/// What an attempt used beside time and memory.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AttemptUsage {
-    /// Payload bytes handed in.
-    pub bytes_in: u64,
-    /// Payload bytes handed out.
-    pub bytes_out: u64,
-    /// Calls to the host's own interfaces.
-    pub host_calls: u64,
-    /// HTTP requests that went out.
-    pub http_calls: u64,
-    /// Bytes of their bodies.
-    pub http_bytes_out: u64,
-    /// Bytes of the responses' bodies.
-    pub http_bytes_in: u64,
-    /// Bytes written to files.
-    pub file_bytes_written: u64,
-}
-
-impl From<Usage> for AttemptUsage {
-    fn from(usage: Usage) -> Self {
-        let Usage { bytes_in, bytes_out, host_calls, http_calls, http_bytes_out, http_bytes_in, file_bytes_written } =
-            usage;
-        Self { bytes_in, bytes_out, host_calls, http_calls, http_bytes_out, http_bytes_in, file_bytes_written }
-    }
-}
-
-impl From<AttemptRecord> for Attempt {
-    fn from(attempt: AttemptRecord) -> Self {
-        Self {
-            step: attempt.step.0,
-            step_name: attempt.step_name,
-            attempt: attempt.attempt,
-            batch: attempt.batch.0,
-            worker: attempt.worker.0,
-            worker_name: attempt.worker_name,
-            plugin: attempt.plugin.to_string(),
-            status: attempt.status.into(),
-            failure: attempt.failure.map(Failure::from),
-            digest: attempt.digest.map(|digest| digest.to_string()),
-            started_at: attempt.started_at.map(|at| at.0),
-            recorded_at: attempt.recorded_at.0,
-            execution_us: attempt.execution_us,
-            cpu_us: attempt.cpu_us,
-            memory_bytes_peak: attempt.memory_bytes_peak,
-            usage: attempt.usage.into(),
-            log: attempt.log.map(Json),
-            led_to: attempt.led_to.map(word::StepState),
-            retry_at: attempt.retry_at.map(|at| at.0),
-        }
-    }
-}
-
-/// Everything that ever happened to a task.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct History {
-    /// The task.
-    pub task: i64,
-    /// Oldest first.
-    pub history: Vec<HistoryEvent>,
-}
-
-/// One line of a task's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct HistoryEvent {
-    /// When.
-    pub at: i64,
-    /// What kind of thing happened: created, operator, claimed, completed, failed, lost, lease_lost, duplicate, late, discrepancy,
-    /// repaired, batch_closed or settled.
-    pub kind: String,
-    /// The step's name.
-    pub step: Option<String>,
-    /// The attempt.
-    pub attempt: Option<u32>,
-    /// The batch.
-    pub batch: Option<i64>,
-    /// The worker's name.
-    pub worker: Option<String>,
-    /// The worker's incarnation.
-    pub incarnation: Option<String>,
-    /// The component's digest.
-    pub plugin: Option<String>,
-    /// What happened; for people.
-    pub what: String,
-    /// What it changed; for people.
-    pub changed: String,
 }

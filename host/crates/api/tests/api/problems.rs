@@ -36,7 +36,10 @@ async fn bodies_and_queries_that_cannot_be_understood_are_explained() {
         (with("priority", json!("high")), (bad, "invalid type")),
         (with("at", json!("tomorrow")), (bad, "RFC 3339")),
         (with("in", json!("soon")), (bad, "not a duration")),
-        (json!({ "template": "shop/order", "at": "2030-01-01T00:00:00Z", "in": "5m" }), (bad, "exclude each other")),
+        (
+            json!({ "template": "shop/order", "at": "2030-01-01T00:00:00Z", "in": "5m" }),
+            (bad, "exclude each other"),
+        ),
         (with("template", json!("a\u{0}b")), (bad, "U+0000")),
         (with("template", json!("shop/nothing")), ("template_not_found", "registered are shop/order@1.0.0")),
         (with("template", json!("shop/order@9.9.9")), ("template_not_found", "shop/order@9.9.9")),
@@ -104,11 +107,27 @@ async fn deeds_need_a_reason_and_something_to_be_done_to() {
         ("/v1/tasks/99/cancel".to_owned(), why(), ("task_not_found", "99")),
         ("/v1/tasks/99/pause".to_owned(), why(), ("task_not_found", "99")),
         ("/v1/tasks/99/resume".to_owned(), why(), ("task_not_found", "99")),
-        ("/v1/plugins/examples/shop/versions/2.0.0/yank".to_owned(), why(), ("plugin_not_found", "its versions are 1.0.0")),
+        (
+            "/v1/plugins/examples/shop/versions/2.0.0/yank".to_owned(),
+            why(),
+            ("plugin_not_found", "its versions are 1.0.0"),
+        ),
         ("/v1/pauses".to_owned(), why(), ("invalid_request", "missing field `target`")),
-        ("/v1/tokens".to_owned(), json!({ "name": "12", "scope": "run" }), ("invalid_request", "not only digits")),
-        ("/v1/tokens".to_owned(), json!({ "name": "a", "scope": "all" }), ("invalid_request", "unknown variant")),
-        ("/v1/tokens".to_owned(), json!({ "name": "a", "scope": "run", "expires_in": "0s" }), ("invalid_request", "more than nothing")),
+        (
+            "/v1/tokens".to_owned(),
+            json!({ "name": "12", "scope": "run" }),
+            ("invalid_request", "not only digits"),
+        ),
+        (
+            "/v1/tokens".to_owned(),
+            json!({ "name": "a", "scope": "all" }),
+            ("invalid_request", "unknown variant"),
+        ),
+        (
+            "/v1/tokens".to_owned(),
+            json!({ "name": "a", "scope": "run", "expires_in": "0s" }),
+            ("invalid_request", "more than nothing"),
+        ),
         ("/v1/tokens".to_owned(), json!({ "name": "run", "scope": "run" }), ("already_exists", "'run'")),
     ] {
         check(&rig, (Method::POST, &path), body, expect).await;
@@ -137,11 +156,18 @@ async fn templates_and_components_say_what_is_wrong_with_them() {
     let rig = Rig::new().await;
     let twice = rig.yaml(TEMPLATE).await;
     assert_eq!((twice.status.as_u16(), &twice.json()["created"]), (200, &json!(false)));
-    let changed = rig.yaml(&TEMPLATE.replace("order_id: { type: integer }", "order_id: { type: string }")).await;
+    let changed =
+        rig.yaml(&TEMPLATE.replace("order_id: { type: integer }", "order_id: { type: string }")).await;
     assert_eq!(changed.code(), "already_exists", "{}", changed.text);
-    let broken = rig.yaml(&TEMPLATE.replace("version: 1.0.0", "version: one").replace("handler: pay", "handler: sell")).await;
+    let broken = rig
+        .yaml(&TEMPLATE.replace("version: 1.0.0", "version: one").replace("handler: pay", "handler: sell"))
+        .await;
     assert_eq!(broken.code(), "invalid_template", "{}", broken.text);
-    assert!(broken.json()["errors"][0]["field"].as_str().unwrap().starts_with("line 3, column "), "{}", broken.text);
+    assert!(
+        broken.json()["errors"][0]["field"].as_str().unwrap().starts_with("line 3, column "),
+        "{}",
+        broken.text
+    );
     let unknown = rig.yaml(&TEMPLATE.replace("handler: pay", "handler: sell")).await;
     assert!(unknown.code() == "invalid_template" && unknown.text.contains("sell"), "{}", unknown.text);
     assert_eq!(rig.yaml("\u{0}").await.code(), "invalid_template");
@@ -167,17 +193,18 @@ async fn templates_and_components_say_what_is_wrong_with_them() {
     let sent = send("/v1/plugins?name=shop/mine&version=2.0.0&signature=W10%3D", wasm, b"\0asm").await;
     assert_eq!(sent.status, 201, "{}", sent.text);
     let sent = sent.json();
-    assert_eq!((&sent["name"], &sent["version"], &sent["warning"]), (&json!("shop/mine"), &json!("2.0.0"), &json!("[]")));
+    assert_eq!(
+        (&sent["name"], &sent["version"], &sent["warning"]),
+        (&json!("shop/mine"), &json!("2.0.0"), &json!("[]"))
+    );
 }
 
 #[tokio::test]
 async fn limits_are_kept_and_named() {
     let options = ApiOptions {
-        body_bytes_max: 100,
+        body_bytes_max: 1_000,
         bulk_bytes_max: 200,
         component_bytes_max: 50,
-        payload_bytes_max: 30,
-        requests_per_second: 100,
         open: true,
         ..ApiOptions::default()
     };
@@ -186,7 +213,7 @@ async fn limits_are_kept_and_named() {
     let refused = wide.post("/v1/tasks", large).await;
     assert!(refused.code() == "invalid_context" && refused.text.contains("allows 30"), "{}", refused.text);
 
-    let rig = Rig::with(ApiOptions { body_bytes_max: 1_000, ..options.clone() }).await;
+    let rig = Rig::with(options.clone()).await;
     let send = |path: &'static str, kind: &'static str, bytes: usize, length: bool| {
         let mut request = Request::post(path).header("host", "localhost").header("content-type", kind);
         if length {
@@ -202,19 +229,24 @@ async fn limits_are_kept_and_named() {
             ("/v1/plugins", "application/wasm", 50),
         ] {
             let refused = send(path, kind, most + 1, length).await;
-            assert_eq!((refused.code().as_str(), refused.status.as_u16()), ("payload_too_large", 413), "{path}");
+            assert_eq!(
+                (refused.code().as_str(), refused.status.as_u16()),
+                ("payload_too_large", 413),
+                "{path}"
+            );
             assert!(refused.text.contains(&format!("at most {most} bytes")), "{}", refused.text);
             assert_ne!(send(path, kind, most, length).await.code(), "payload_too_large", "{path}");
         }
     }
+    let slow = Rig::with(ApiOptions { requests_per_second: 1, ..options }).await;
     let mut refused = 0;
-    for _ in 0..300 {
-        let request = Request::get("/v1/pauses").header("host", "localhost");
-        let reply = rig.send(request.body(Body::empty()).unwrap()).await;
+    for _ in 0..20 {
+        let reply = slow.get("/v1/pauses").await;
         if reply.status == 429 {
-            assert_eq!((reply.code().as_str(), reply.headers["retry-after"].as_str()), ("rate_limited", "1"));
+            assert_eq!(reply.code(), "rate_limited");
+            assert!(reply.headers["retry-after"].parse::<u64>().unwrap() > 0);
             refused += 1;
         }
     }
-    assert!(refused > 0, "300 requests at once were answered, 100 a second are allowed");
+    assert!(refused > 0, "20 requests at once were answered, one a second is allowed");
 }

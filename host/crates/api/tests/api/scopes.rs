@@ -77,7 +77,8 @@ fn every_route_has_a_line() {
         Access::Free => "free",
         Access::Scope(scope) => TokenScope::as_str(scope),
     };
-    let served = table().into_iter().map(|(method, path, access)| (method.parse().unwrap(), path, word(access)));
+    let served =
+        table().into_iter().map(|(method, path, access)| (method.parse().unwrap(), path, word(access)));
     let served: Vec<(Method, &str, &str)> = served.collect();
     assert_eq!(served, lines());
 }
@@ -103,7 +104,11 @@ async fn each_scope_opens_its_routes_and_no_other() {
             match (opens.contains(&needs), secret) {
                 (true, _) => assert!(!matches!(reply.status.as_u16(), 401 | 403), "{shown}"),
                 (false, None | Some("sw_nobody")) => {
-                    assert_eq!((reply.status.as_u16(), reply.code().as_str()), (401, "unauthorized"), "{shown}");
+                    assert_eq!(
+                        (reply.status.as_u16(), reply.code().as_str()),
+                        (401, "unauthorized"),
+                        "{shown}"
+                    );
                     assert!(reply.headers["www-authenticate"].starts_with("Bearer"), "{shown}");
                 }
                 (false, Some(_)) => {

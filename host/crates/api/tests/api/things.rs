@@ -10,12 +10,16 @@ use crate::rig::{NOW, Rig, TEMPLATE};
 async fn templates_and_plugins_are_shown_with_what_they_are_made_of() {
     let rig = Rig::new().await;
     let listed = rig.get("/v1/templates").await.json();
-    let template = json!({ "namespace": "shop", "name": "order", "version": "1.0.0", "registered_at": NOW.0 });
+    let template =
+        json!({ "namespace": "shop", "name": "order", "version": "1.0.0", "registered_at": NOW.0 });
     assert_eq!(listed, json!({ "templates": [template] }));
     let shown = rig.get("/v1/templates/shop/order?version=1.0.0").await.json();
     assert_eq!((&shown["name"], &shown["source"]), (&json!("order"), &json!(TEMPLATE)));
     let plan = rig.get("/v1/templates/shop/order/plan").await.json();
-    assert_eq!((&plan["environment"], &plan["steps"][1]["parents"]), (&json!("development"), &json!(["check"])));
+    assert_eq!(
+        (&plan["environment"], &plan["steps"][1]["parents"]),
+        (&json!("development"), &json!(["check"]))
+    );
     assert_eq!(plan["steps"][0]["plugin"], "examples/shop");
 
     let listed = rig.get("/v1/plugins").await.json();
@@ -32,7 +36,10 @@ async fn templates_and_plugins_are_shown_with_what_they_are_made_of() {
     let why = || json!({ "reason": "it is wrong", "by": "ann" });
     for (verb, state) in [("disable", "disabled"), ("yank", "yanked"), ("quarantine", "quarantined")] {
         let changed = rig.post(&deed(verb), why()).await.json();
-        assert_eq!((&changed["state"], &changed["changed"]["by"]), (&json!(state), &json!("ann (token admin)")));
+        assert_eq!(
+            (&changed["state"], &changed["changed"]["by"]),
+            (&json!(state), &json!("ann (token admin)"))
+        );
     }
     assert_eq!(rig.post(&deed("yank"), why()).await.code(), "conflict");
     let refused = rig.get("/v1/templates/shop/order/plan").await;
@@ -56,7 +63,10 @@ async fn pauses_are_made_and_taken_away() {
             (Method::DELETE, 200, false),
         ] {
             let done = rig.ask(method, "/v1/pauses", order.clone()).await;
-            assert_eq!((done.status.as_u16(), done.json()), (status, json!({ "target": target, "changed": changed })));
+            assert_eq!(
+                (done.status.as_u16(), done.json()),
+                (status, json!({ "target": target, "changed": changed }))
+            );
         }
     }
 }
@@ -98,5 +108,10 @@ async fn the_process_says_how_it_is_and_what_it_serves() {
     use stepwright_store::Store as _;
     rig.store.close().await;
     let away = free("/v1/ready").await;
-    assert_eq!((away.status.as_u16(), &away.json()["checks"][1]["ok"]), (503, &json!(false)), "{}", away.text);
+    assert_eq!(
+        (away.status.as_u16(), &away.json()["checks"][1]["ok"]),
+        (503, &json!(false)),
+        "{}",
+        away.text
+    );
 }
