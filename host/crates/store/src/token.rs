@@ -63,7 +63,7 @@ impl FromStr for TokenScope {
 }
 
 /// Whether a token may have this name: one that nobody takes for an id, and that needs no quotes.
-pub fn token_name_is_good(name: &str) -> std::result::Result<(), String> {
+pub fn token_name_is_good(name: &str) -> Result<(), String> {
     let fits = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
     if !fits || !(1..=100).contains(&name.len()) || name.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(
