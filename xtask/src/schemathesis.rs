@@ -15,7 +15,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
      negative_data_rejection,unsupported_method,ignored_auth";
 
 /// Cases of each operation.
-const EXAMPLES: &str = "25";
+const EXAMPLES: &str = "15";
 
 /// A `dev` in a folder of its own.
 struct Dev {
@@ -45,7 +45,13 @@ pub(crate) fn schemathesis(arguments: &[String]) -> Outcome {
             .args(["run", &format!("{}/v1/openapi.json", dev.url), "--checks", CHECKS])
             .args(["--header", &format!("Authorization: Bearer {}", token.trim())])
             .args(["--phases", "examples,coverage,fuzzing", "--max-examples", examples, "--seed", seed])
-            .args(["--continue-on-failure", "--warnings", "off"])
+            .args([
+                "--continue-on-failure",
+                "--warnings",
+                "off",
+                "--suppress-health-check",
+                "filter_too_much",
+            ])
             .args(chosen);
         run(&mut command)
     };
@@ -53,7 +59,9 @@ pub(crate) fn schemathesis(arguments: &[String]) -> Outcome {
     play(&["--include-operation-id", "wait_for_task"])?;
     dev.stepwright(&["plugin", "add", &tools::plugin("shapes").to_string_lossy()])?;
     dev.stepwright(&["template", "add", &root().join("config/templates/linear_4.yaml").to_string_lossy()])?;
-    play(&["--exclude-operation-id", "wait_for_task", "--exclude-operation-id", "revoke_token"])?;
+    // Components are not made of random bytes by any serializer that it has; tests of the host upload real ones.
+    let apart = ["wait_for_task", "revoke_token", "add_plugin"];
+    play(&apart.map(|id| ["--exclude-operation-id", id]).concat())?;
     // Last, since it may revoke the token that is shown.
     play(&["--include-operation-id", "revoke_token"])
 }

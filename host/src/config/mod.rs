@@ -13,7 +13,7 @@ mod trust;
 mod typed;
 mod variables;
 
-pub(crate) use api::{ApiSettings, Listen};
+pub(crate) use api::Listen;
 pub(crate) use gate::Endpoint;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;

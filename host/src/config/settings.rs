@@ -223,7 +223,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Whether to serve the API beyond the loopback without TLS. Whoever reads along has the tokens then.",
     ),
     setting("api.connections_max", Kind::Number(1, 100_000), "1024", "Connections to the API at once."),
-    setting("api.requests_per_second", COUNT, "1000", "Requests a second of one token; as many may come at once."),
+    setting(
+        "api.requests_per_second",
+        COUNT,
+        "1000",
+        "Requests a second of one token; as many may come at once.",
+    ),
     setting("api.body_bytes_max", Kind::Size, "4MiB", "The largest body of a request."),
     setting("api.bulk_bytes_max", Kind::Size, "16MiB", "The largest body that starts many tasks."),
     setting("api.waits_max", COUNT, "1024", "Requests that wait for a task, all together."),

@@ -184,7 +184,10 @@ pub(super) async fn add(
 
 /// Refuses components without the signatures that our rules want: seen before anything is stored. Returns a warning for each that
 /// deserves one.
-pub(super) fn refuse_untrusted(components: &[Component], trust: &TrustPolicy) -> Result<Vec<Option<String>>, CliError> {
+pub(super) fn refuse_untrusted(
+    components: &[Component],
+    trust: &TrustPolicy,
+) -> Result<Vec<Option<String>>, CliError> {
     let (mut warnings, mut problems) = (Vec::with_capacity(components.len()), Vec::new());
     for Component { file, inspection, signatures, .. } in components {
         let name: PluginName = inspection.description.name.parse()?;

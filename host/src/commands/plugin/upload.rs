@@ -1,7 +1,9 @@
 //! A component that came through the HTTP API: looked at and registered as `plugin add` does it.
 
+use semver::Version;
 use stepwright_api::view::RegisteredPlugin;
 use stepwright_api::{RegisterError, Upload};
+use stepwright_registry::PluginName;
 use stepwright_registry::signature::{merged, read_signatures};
 use stepwright_store::{Added, Store};
 
@@ -66,8 +68,9 @@ async fn look(upload: Upload, context: &Context) -> Result<Component, RegisterEr
 
 fn identity(upload: &Upload) -> Result<Identity, RegisterError> {
     let bad = |what: &str, error: &dyn std::fmt::Display| RegisterError::Refused(format!("{what}: {error}"));
-    let name = upload.name.as_deref().map(str::parse).transpose().map_err(|error| bad("name", &error))?;
-    let version = upload.version.as_deref().map(str::parse).transpose();
+    let name = upload.name.as_deref().map(str::parse::<PluginName>).transpose();
+    let name = name.map_err(|error| bad("name", &error))?;
+    let version = upload.version.as_deref().map(str::parse::<Version>).transpose();
     Ok(Identity { name, version: version.map_err(|error| bad("version", &error))? })
 }
 

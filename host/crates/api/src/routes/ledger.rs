@@ -8,7 +8,7 @@ use stepwright_store::{BatchFilter, BatchState, TokenScope};
 use stepwright_workflow::{BatchId, Timestamp};
 use utoipa::IntoParams;
 
-use super::{NAME_BYTES_MAX, next, page};
+use super::{NAME_BYTES_MAX, before, next, page};
 use crate::app::{App, Inner};
 use crate::code::Code;
 use crate::extract::{Answer, At, Id, Query, plain};
@@ -60,7 +60,7 @@ async fn list(
         worker: which.worker,
         state: which.state.as_deref().map(state).transpose()?,
         since: which.since.as_deref().map(|since| ago(&app, since)).transpose()?,
-        before: which.before.map(BatchId),
+        before: before(which.before)?.map(BatchId),
         limit,
     };
     let batches = app.store().batches(&filter).await?;

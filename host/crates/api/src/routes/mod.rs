@@ -91,6 +91,14 @@ fn page(limit: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
+/// The cursor of the page before.
+fn before(cursor: Option<i64>) -> Result<Option<i64>, Problem> {
+    match cursor {
+        Some(..1) => Err(Problem::field("before", "ids count from 1; send 'next' of the page before")),
+        cursor => Ok(cursor),
+    }
+}
+
 /// What to ask for to get the next page, if this one is full.
 fn next<T>(rows: &[T], limit: u32, id: impl Fn(&T) -> i64) -> Option<i64> {
     rows.last().filter(|_| rows.len() as u64 == u64::from(limit)).map(id)

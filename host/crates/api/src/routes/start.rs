@@ -165,7 +165,10 @@ async fn start_many(
 fn key(headers: &HeaderMap, of_body: Option<String>) -> Result<Option<String>, Problem> {
     let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(first) = all.next() else { return Ok(of_body) };
-    let of_header = first.to_str().ok().filter(|_| all.next().is_none());
+    let of_header = first
+        .to_str()
+        .ok()
+        .filter(|key| all.next().is_none() && key.bytes().all(|byte| byte.is_ascii_graphic()));
     let of_header = of_header
         .ok_or_else(|| Problem::field(IDEMPOTENCY_KEY, "send it once, in visible ASCII characters"))?;
     match of_body {

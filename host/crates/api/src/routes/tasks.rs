@@ -12,7 +12,7 @@ use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
 use utoipa::IntoParams;
 
-use super::{NAME_BYTES_MAX, next, page};
+use super::{NAME_BYTES_MAX, before, next, page};
 use crate::access::Caller;
 use crate::app::{App, Inner};
 use crate::code::Code;
@@ -91,7 +91,7 @@ async fn list(State(app): State<App>, Query(which): Query<WhichTasks>) -> Result
         states: which.state.as_deref().map(states).transpose()?.unwrap_or_default(),
         namespace: which.namespace,
         template: which.template,
-        before: which.before.map(TaskId),
+        before: before(which.before)?.map(TaskId),
         limit,
     };
     let tasks: Vec<TaskSummary> =

@@ -53,6 +53,7 @@ async fn bodies_and_queries_that_cannot_be_understood_are_explained() {
     }
     for (path, expect) in [
         ("/v1/tasks?limit=0", (bad, "1 to 1000")),
+        ("/v1/tasks?before=0", (bad, "ids count from 1")),
         ("/v1/tasks?limit=many", (bad, "limit")),
         ("/v1/tasks?colour=red", (bad, "unknown field `colour`")),
         ("/v1/tasks?state=running", (bad, "known are pending, in_progress")),

@@ -55,6 +55,7 @@ async fn a_task_is_started_once_for_a_key_wherever_it_stands() {
         assert_eq!((again.status.as_u16(), again.json()), (200, expect));
     }
     assert_eq!(with_key(&rig, Some("order-2"), Some("order-1")).await.code(), "invalid_request");
+    assert_eq!(with_key(&rig, Some("order 2"), None).await.code(), "invalid_request");
     assert_eq!(with_key(&rig, Some("order-2"), None).await.status, 201);
     assert_eq!(with_key(&rig, None, None).await.status, 201);
     assert_eq!(rig.get("/v1/tasks").await.json()["tasks"].as_array().unwrap().len(), 3);
