@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// Look at workers
     #[command(subcommand)]
     Worker(WorkerCommand),
-    /// Make and revoke what lets workers of other machines in
+    /// Make and revoke what lets workers of other machines in, and programs into the HTTP API
     #[command(subcommand)]
     Token(TokenCommand),
     /// Look at orchestrators
@@ -153,6 +153,9 @@ pub(crate) struct OrchestrateFlags {
     /// Tell workers of other machines that they reach the gate there
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
+    /// Serve the HTTP API at this address; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) api_listen: Option<String>,
     /// Pumps in this process, each with a connection of its own to PostgreSQL
     #[arg(long, value_name = "N")]
     pub(crate) pumps: Option<u32>,
@@ -163,6 +166,9 @@ pub(crate) struct OrchestrateFlags {
 pub(crate) struct DevArguments {
     #[command(flatten)]
     pub(crate) common: DevFlags,
+    /// Serve the HTTP API at this address instead of 127.0.0.1:7780; port 0 takes a free one, 'off' is nowhere
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) api_listen: Option<String>,
     /// Build and register what is there whenever it changes: plugins' directories, component files, or folders of them; may be
     /// given several times.
     #[arg(long, value_name = "PATH")]

@@ -51,6 +51,16 @@ impl CliError {
         &self.message
     }
 
+    /// The sentence and every single problem.
+    pub(crate) fn text(&self) -> String {
+        let problems: Vec<&str> = self.problems.iter().map(|(line, _)| line.as_str()).collect();
+        if problems.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.message, problems.join("; "))
+        }
+    }
+
     /// A sentence, followed by an error and its sources.
     pub(crate) fn caused(message: impl Display, error: &dyn std::error::Error) -> Self {
         Self::new(format!("{message}: {}", chain(error)))

@@ -1,6 +1,7 @@
 //! The `stepwright` binary: reads its settings, puts the parts together, and gives them a command line.
 
 mod admission;
+mod api;
 mod cli;
 mod clock;
 mod commands;

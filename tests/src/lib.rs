@@ -10,6 +10,7 @@
 
 pub mod books;
 pub mod disk;
+pub mod http;
 pub mod liar;
 pub mod mixed;
 pub mod model;

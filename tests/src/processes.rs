@@ -118,6 +118,10 @@ impl Deployment {
         if let Some(database) = &self.database {
             command.arg("--db").arg(database);
         }
+        if arguments.contains(&"dev") {
+            // The usual port belongs to one of the tests that run at the same time.
+            command.env("STEPWRIGHT_API_LISTEN", "127.0.0.1:0");
+        }
         command
     }
 

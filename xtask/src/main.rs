@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod polyglot;
 mod run;
+mod schemathesis;
 mod simulate;
 mod sqlx;
 mod test;
@@ -22,6 +23,7 @@ usage: cargo xtask <command>
   bench [W1…W4] [--in-flight N] [--micro] the figures of docs/benchmarks.md, in release mode; --store postgres, --growth
   bench --hostile [--seconds N]           honest steps per second without hostile ones beside them, and with one in five (60 s)
   simulate [--seed S] [--minutes M]       play seeded schedules of faults against the real parts; --story prints one
+  schemathesis [--seed S] [--examples N]  play requests made from the HTTP API's own document against `dev`
   tidy                                    only the checks of the repository itself
   sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
   plugins                                 build the example plugins in all their languages, and the hostile guests
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
+        "schemathesis" => schemathesis::schemathesis(rest),
         "simulate" => simulate::simulate(rest),
         "tidy" => tidy::tidy(),
         "sqlx" => sqlx::sqlx(rest),

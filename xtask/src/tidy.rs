@@ -50,6 +50,19 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         &["sqlx", "sqlx-core", "zeromq", "wasmtime", "stepwright-transport", "stepwright-store"],
     ),
     (
+        "stepwright-api",
+        &[
+            "sqlx",
+            "sqlx-core",
+            "wasmtime",
+            "clap",
+            "stepwright-store-sqlite",
+            "stepwright-store-postgres",
+            "stepwright-executor",
+            "stepwright-worker",
+        ],
+    ),
+    (
         "stepwright-conformance",
         &[
             "sqlx",

@@ -1,13 +1,17 @@
 //! `dev`: an orchestrator and a worker in this process, over the in-process transport.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use stepwright_orchestrator::Listing;
 use stepwright_transport::local;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::orchestrate::listen;
 use super::plugin::watch::Watch;
+use crate::api::{self, Role, Served};
 use crate::cli::DevArguments;
 use crate::clock::incarnation;
 use crate::compose::{self, Orchestration};
@@ -33,10 +37,16 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     let orchestrator = orchestrator.listed(listing);
     let wake = listen(context)?;
     let worker = compose::worker(context, &incarnation, Box::new(hub.connect()))?;
-    ready(context);
+    let api = api::serve(context, Role::Dev, store.clone(), handle.clone()).await?;
+    ready(context, api.as_ref());
 
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     let mut serving = JoinSet::new();
+    let tokens = Arc::new(Notify::new());
+    let (api_stop, mut asking) = (drain.child_token(), JoinSet::new());
+    if let Some(api) = api {
+        asking.spawn(api.run(tokens.clone(), api_stop.clone()));
+    }
     let announced = store.clone();
     serving.spawn(async move { match stopping.watch().await {} });
     serving.spawn(async move {
@@ -46,6 +56,8 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
                 () = announced.announced() => {}
             }
             handle.wake();
+            // It may have been about tokens.
+            tokens.notify_one();
         }
     });
     serving.spawn(pruner.run(drain.clone()));
@@ -61,6 +73,9 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
         end
     };
     let (end, result) = tokio::join!(work, orchestrator.run(stop));
+    // Requests under way are answered before the database is closed.
+    api_stop.cancel();
+    while asking.join_next().await.is_some() {}
     serving.shutdown().await;
     if let Some(observing) = observing {
         observing.end().await;
@@ -71,13 +86,14 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     Ok(if end?.aborted { Exit::Failed } else { Exit::Good })
 }
 
-fn ready(context: &Context) {
-    let database = &context.config.database;
+fn ready(context: &Context, api: Option<&Served>) {
+    let (database, api) = (&context.config.database, api.map(|api| api.url.as_str()));
     if context.json {
-        println!("{}", json!({ "ready": "dev", "database": database.to_string() }));
+        println!("{}", json!({ "ready": "dev", "database": database.to_string(), "api": api }));
         return;
     }
-    println!("dev ready: database {database}");
+    let api = api.map(|url| format!(", api={url}")).unwrap_or_default();
+    println!("dev ready: database {database}{api}");
     println!("  in another terminal:");
     println!("    stepwright plugin build DIR --add        # compile and register a plugin");
     println!("    stepwright template add FILE             # register a template");

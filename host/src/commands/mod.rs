@@ -20,7 +20,7 @@ pub(crate) mod worker;
 
 use std::sync::Arc;
 
-use crate::cli::{Cli, Command, WorkFlags};
+use crate::cli::{Cli, Command, OrchestrateFlags, WorkFlags};
 use crate::clock::SystemClock;
 use crate::config::{self, CommandFlags, Config};
 use crate::context::Context;
@@ -39,7 +39,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     let flags = match &command {
         Command::Dev(dev) => {
             let work = WorkFlags { common: dev.common.clone(), ..WorkFlags::default() };
-            CommandFlags { work, ..CommandFlags::default() }
+            let orchestrate =
+                OrchestrateFlags { api_listen: dev.api_listen.clone(), ..OrchestrateFlags::default() };
+            CommandFlags { work, orchestrate }
         }
         Command::Work(work) => CommandFlags { work: work.clone(), ..CommandFlags::default() },
         Command::Orchestrate(orchestrate) => {

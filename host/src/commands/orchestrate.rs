@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{self, Role, Served};
 use crate::clock::incarnation;
 use crate::compose::{self, GateParts, Orchestration};
 use crate::config::Endpoint;
@@ -33,7 +34,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let gate = compose::gate(context, &incarnation, behind_gate, store.clone()).await?;
     let wake = listen(context)?;
     let endpoint = gate.as_ref().map(|parts| parts.endpoint.clone());
-    ready(context, endpoint.as_ref());
+    let api = api(context, &store, &handles).await?;
+    ready(context, endpoint.as_ref(), api.as_ref());
 
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     // What serves the orchestrator ends after it, not with it.
@@ -41,8 +43,12 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let mut serving = JoinSet::new();
     let announced = store.clone();
     // Whatever wakes the orchestrator may be about tokens.
-    let tokens = Arc::new(Notify::new());
-    let tokens_changed = tokens.clone();
+    let tokens = Tokens::default();
+    let tokens_changed = tokens.gate.clone();
+    let (api_stop, mut asking) = (drain.child_token(), JoinSet::new());
+    if let Some(api) = api {
+        asking.spawn(api.run(tokens.api.clone(), api_stop.clone()));
+    }
     serving.spawn(async move { match stopping.watch().await {} });
     serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &tokens).await {} });
     serving.spawn(pruner.run(beside.clone()));
@@ -63,11 +69,36 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
         result = run_all(pumps, &drain) => result,
         () = abort.cancelled() => Err(CliError::new("stopped at once, as asked for")),
     };
+    // Requests under way are answered before the database is closed.
+    api_stop.cancel();
+    tokio::select! {
+        () = async { while asking.join_next().await.is_some() {} } => {}
+        () = abort.cancelled() => {}
+    }
     beside.cancel();
     serving.shutdown().await;
     store.close().await;
     drop(lock);
     result.map(|()| Exit::Good)
+}
+
+/// Who keeps lists of tokens: each is told by itself, since a notice wakes one.
+#[derive(Default)]
+struct Tokens {
+    gate: Arc<Notify>,
+    api: Arc<Notify>,
+}
+
+/// The HTTP API, if it is to be served: before the first pump.
+async fn api(
+    context: &Context,
+    store: &Arc<dyn Store>,
+    handles: &[OrchestratorHandle],
+) -> Result<Option<Served>, CliError> {
+    match handles.first() {
+        Some(handle) => api::serve(context, Role::Orchestrate, store.clone(), handle.clone()).await,
+        None => Ok(None),
+    }
 }
 
 /// Runs pumps until they are told to stop. One that ends by itself takes the others along.
@@ -93,7 +124,7 @@ async fn wake_all(
     wake: &WakeSocket,
     store: &dyn Store,
     handles: &[OrchestratorHandle],
-    tokens: &Notify,
+    tokens: &Tokens,
 ) -> std::convert::Infallible {
     loop {
         tokio::select! {
@@ -101,7 +132,8 @@ async fn wake_all(
             () = store.announced() => {}
         }
         handles.iter().for_each(OrchestratorHandle::wake);
-        tokens.notify_one();
+        tokens.gate.notify_one();
+        tokens.api.notify_one();
     }
 }
 
@@ -115,14 +147,19 @@ pub(super) fn listen(context: &Context) -> Result<WakeSocket, CliError> {
 }
 
 /// The line that says that workers may come.
-fn ready(context: &Context, gate: Option<&Endpoint>) {
+fn ready(context: &Context, gate: Option<&Endpoint>, api: Option<&Served>) {
+    let api = api.map(|api| api.url.as_str());
     let (socket, pumps) = (format!("ipc://{}", context.config.socket().display()), context.config.pumps);
     if context.json {
         let gate = gate.map(|gate| gate.to_string());
-        println!("{}", json!({ "ready": "orchestrator", "socket": socket, "gate": gate, "pumps": pumps }));
+        println!(
+            "{}",
+            json!({ "ready": "orchestrator", "socket": socket, "gate": gate, "pumps": pumps, "api": api })
+        );
     } else {
         let gate = gate.map(|gate| format!(" and {gate}")).unwrap_or_default();
         let pumps = if pumps == 1 { String::new() } else { format!(", {pumps} pumps") };
-        println!("orchestrator ready: {socket}{gate}{pumps}, database {}", context.config.database);
+        let api = api.map(|url| format!(", api={url}")).unwrap_or_default();
+        println!("orchestrator ready: {socket}{gate}{pumps}, database {}{api}", context.config.database);
     }
 }

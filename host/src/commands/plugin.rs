@@ -19,6 +19,7 @@ mod show;
 mod state;
 mod stats;
 mod test;
+pub(crate) mod upload;
 pub(crate) mod watch;
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `stepwright task`: starts tasks, looks at them, and repairs them.
 
 mod batch;
+pub(crate) mod books;
 mod create;
 mod deeds;
 mod history;

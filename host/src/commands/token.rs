@@ -1,11 +1,12 @@
-//! `stepwright token`: what lets workers of other machines in.
+//! `stepwright token`: what lets workers of other machines in, and programs into the HTTP API.
 
 mod create;
 mod list;
 mod revoke;
-mod secret;
+pub(crate) mod secret;
 
 use clap::Subcommand;
+use stepwright_store::token::token_name_is_good;
 
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -13,9 +14,10 @@ use crate::error::{CliError, Exit};
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenCommand {
-    /// Make a token for a worker or a pool of workers. Its secret is shown once; only its fingerprint is kept.
+    /// Make a token for a worker, a pool of workers, or a program. Its secret is shown once; only its fingerprint is kept.
     #[command(after_help = "Examples:\n  stepwright token create --name pool --out worker.token\n  \
-        stepwright token create --name w7 --expires 90d")]
+        stepwright token create --name w7 --expires 90d\n  \
+        stepwright token create --name shop --scope run    # for the HTTP API")]
     Create(create::CreateArguments),
     /// List tokens: whose they are, and whether they are valid.
     #[command(after_help = "Examples:\n  stepwright token list\n  stepwright token list --all --json")]
@@ -41,26 +43,5 @@ pub(crate) async fn run(command: TokenCommand, context: &Context) -> Result<Exit
 
 /// A name that nobody takes for an id, and that needs no quotes.
 fn name(text: &str) -> Result<String, String> {
-    let fits = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-    if !fits || !(1..=100).contains(&text.len()) || text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(
-            "a name has 1 to 100 letters, digits, '.', '_', '-' and '/', and not only digits".to_owned()
-        );
-    }
-    Ok(text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::name;
-
-    #[test]
-    fn a_name_is_no_number() {
-        for good in ["pool", "w-1", "eu/pool.2", "1st"] {
-            assert_eq!(name(good).as_deref(), Ok(good));
-        }
-        for bad in ["", "12", "two words", "ü", &"x".repeat(101)] {
-            assert!(name(bad).is_err(), "{bad}");
-        }
-    }
+    token_name_is_good(text).map(|()| text.to_owned())
 }

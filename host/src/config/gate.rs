@@ -159,7 +159,11 @@ impl Reader<'_> {
     }
 
     /// A certificate and its private key: both or none.
-    fn pair(&mut self, certificate: &'static str, key: &'static str) -> Option<(PathBuf, PathBuf)> {
+    pub(super) fn pair(
+        &mut self,
+        certificate: &'static str,
+        key: &'static str,
+    ) -> Option<(PathBuf, PathBuf)> {
         match (self.path(certificate), self.path(key)) {
             (Some(certificate), Some(key)) => Some((certificate, key)),
             (None, None) => None,

@@ -141,6 +141,7 @@ impl Layers {
             ("environment", "--environment", global.environment.clone()),
             ("log.level", "--log-level", global.log_level.clone()),
             ("gate.listen", "--gate-listen", flags.orchestrate.gate_listen.clone()),
+            ("api.listen", "--api-listen", flags.orchestrate.api_listen.clone()),
             ("orchestrator.advertise", "--advertise", flags.orchestrate.advertise.clone()),
             ("orchestrator.pumps", "--pumps", flags.orchestrate.pumps.map(|pumps| pumps.to_string())),
             ("worker.name", "--name", flags.work.common.name.clone()),

@@ -3,6 +3,7 @@
 //! They come from the configuration file, then `STEPWRIGHT_*` variables, then flags: the later wins. Unknown keys and
 //! variables are errors, and so is every value that is not what it should be; all of them are reported at once.
 
+mod api;
 mod entry;
 mod gate;
 mod grants;
@@ -12,6 +13,7 @@ mod trust;
 mod typed;
 mod variables;
 
+pub(crate) use api::Listen;
 pub(crate) use gate::Endpoint;
 pub(crate) use layers::{Layers, without_password};
 pub(crate) use settings::SETTINGS;

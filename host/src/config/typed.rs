@@ -16,6 +16,7 @@ use stepwright_workflow::batch::BatchLimits;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
+use super::api::ApiSettings;
 use super::gate::{Endpoint, GateSettings};
 use super::grants::GrantSpec;
 use super::layers::{Layers, without_password};
@@ -74,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) worker_tls: Option<TunnelTls>,
     /// Whether a worker also works for those that it hears of.
     pub(crate) worker_discover: bool,
+    /// The HTTP API.
+    pub(crate) api: ApiSettings,
     /// Pumps in one process.
     pub(crate) pumps: u32,
     /// Where workers of other machines reach the gate, if that was said.
@@ -129,6 +132,7 @@ impl Config {
             worker_tls: read.tunnel_tls(&worker_orchestrators),
             worker_orchestrators,
             environment: read.text("environment"),
+            api: read.api(),
             threads: read.count("threads"),
             log_level: read.text("log.level"),
             log_format: match read.text("log.format").as_str() {
@@ -250,7 +254,7 @@ impl Reader<'_> {
     }
 
     /// A number, a duration in milliseconds, or a size in bytes.
-    fn number(&mut self, key: &'static str) -> u64 {
+    pub(super) fn number(&mut self, key: &'static str) -> u64 {
         let text = self.text(key);
         let parsed = match find(key).map(|setting| setting.kind) {
             Some(Kind::Duration) => duration_ms(&text),

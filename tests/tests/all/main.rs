@@ -19,6 +19,7 @@ mod flow;
 mod gate;
 mod grants;
 mod hostile;
+mod http;
 mod idle;
 mod ledger;
 mod model;

@@ -101,6 +101,11 @@ impl OrchestratorHandle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
+    /// Whether it runs no more.
+    pub fn is_stopped(&self) -> bool {
+        self.commands.is_closed()
+    }
+
     /// Running totals.
     pub fn stats(&self) -> OrchestratorStats {
         self.totals.read()

@@ -23,6 +23,7 @@ mod plans;
 pub mod plugins;
 pub mod pruner;
 mod pump;
+pub mod request;
 mod round;
 mod session;
 mod stats;

@@ -26,7 +26,8 @@ pub enum PauseScope {
 }
 
 impl PauseScope {
-    const ALL: [Self; 5] = [Self::Task, Self::Template, Self::Namespace, Self::Plugin, Self::Digest];
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Task, Self::Template, Self::Namespace, Self::Plugin, Self::Digest];
 
     /// The scope's one spelling.
     pub fn as_str(self) -> &'static str {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use stepwright_registry::oci::OciPlace;
 use stepwright_registry::signature::merged;
-use stepwright_registry::{Blobs, PluginName, Signature, TrustPolicy, Verdict};
-use stepwright_store::{Added, NewPlugin, PluginRecord, PluginState, Store};
+use stepwright_registry::{BlobError, Blobs, PluginName, Signature, TrustPolicy, Verdict};
+use stepwright_store::{Added, NewPlugin, PluginRecord, PluginState, Store, StoreError};
 use stepwright_workflow::Payload;
 
 use super::difference::Difference;
@@ -132,9 +132,23 @@ pub(super) async fn register(
 }
 
 /// The same version, if it is registered already.
-fn known<'a>(component: &Component, registered: &'a [PluginRecord]) -> Option<&'a PluginRecord> {
+pub(super) fn known<'a>(component: &Component, registered: &'a [PluginRecord]) -> Option<&'a PluginRecord> {
     let description = &component.inspection.description;
     registered.iter().find(|record| record.name == description.name && record.version == description.version)
+}
+
+/// Why a component was not registered that may be.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AddError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its bytes cannot be kept.
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// What it says of itself cannot be written.
+    #[error(transparent)]
+    Text(#[from] serde_json::Error),
 }
 
 /// Registers one component, and keeps its bytes.
@@ -142,7 +156,7 @@ pub(super) async fn add(
     (store, blobs): (&dyn Store, &Blobs),
     component: &Component,
     context: &Context,
-) -> Result<Added, CliError> {
+) -> Result<Added, AddError> {
     let Component { inspection, source, signatures, .. } = component;
     let plugin = NewPlugin {
         digest: inspection.digest,
@@ -170,7 +184,10 @@ pub(super) async fn add(
 
 /// Refuses components without the signatures that our rules want: seen before anything is stored. Returns a warning for each that
 /// deserves one.
-fn refuse_untrusted(components: &[Component], trust: &TrustPolicy) -> Result<Vec<Option<String>>, CliError> {
+pub(super) fn refuse_untrusted(
+    components: &[Component],
+    trust: &TrustPolicy,
+) -> Result<Vec<Option<String>>, CliError> {
     let (mut warnings, mut problems) = (Vec::with_capacity(components.len()), Vec::new());
     for Component { file, inspection, signatures, .. } in components {
         let name: PluginName = inspection.description.name.parse()?;
@@ -193,7 +210,7 @@ fn refuse_untrusted(components: &[Component], trust: &TrustPolicy) -> Result<Vec
 }
 
 /// Refuses versions that are registered, or given twice, with other bytes: seen before anything is stored.
-fn refuse_changed(components: &[Component], registered: &[PluginRecord]) -> Result<(), CliError> {
+pub(super) fn refuse_changed(components: &[Component], registered: &[PluginRecord]) -> Result<(), CliError> {
     let mut problems = Vec::new();
     for (position, Component { file, inspection, .. }) in components.iter().enumerate() {
         let (name, version) = (&inspection.description.name, &inspection.description.version);

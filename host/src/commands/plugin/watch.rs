@@ -194,7 +194,8 @@ impl Watch {
 }
 
 async fn register(store: &dyn Store, component: &Component, context: &Context) -> Result<(), CliError> {
-    add::add((store, &context.blobs()?), component, context).await.map(|_| ())
+    add::add((store, &context.blobs()?), component, context).await?;
+    Ok(())
 }
 
 /// A build of a version: it satisfies what the version satisfies, and a later one sorts after it.

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde::Deserialize;
 use stepwright_orchestrator::catalog::TaskRequest;
+use stepwright_orchestrator::request::{self, InputProblem};
 use stepwright_workflow::{Payload, Timestamp};
 
-use super::request::{self, InputProblem};
 use crate::error::CliError;
 
 /// Tasks of one batch: they are checked in memory before the first is created.

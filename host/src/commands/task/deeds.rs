@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 use stepwright_orchestrator::operator::{self, Deed, OperatorError};
+use stepwright_orchestrator::request;
 use stepwright_store::Store;
 use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
 
-use super::request;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 use stepwright_orchestrator::catalog::{self, TaskRequest};
+use stepwright_orchestrator::request::{Desk, InputProblem, context as started_with, delay, moment};
 use stepwright_store::{Created, NewTask, Store, WorkerRecord, WorkerState};
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{TaskId, Timestamp};
 
 use super::batch::{self, Defaults, PROBLEMS_MAX};
 use super::create;
-use super::request::{self, Desk, InputProblem};
+use super::request;
 use super::watch::{self, WaitFlags};
 use crate::commands::template::explained;
 use crate::context::Context;
@@ -60,10 +61,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "KEY", value_parser = request::key)]
     idempotency_key: Option<String>,
     /// Begin nothing before this moment, such as 2026-12-24T08:00:00+01:00.
-    #[arg(long, value_name = "RFC3339", value_parser = request::moment, conflicts_with = "delay")]
+    #[arg(long, value_name = "RFC3339", value_parser = moment, conflicts_with = "delay")]
     at: Option<Timestamp>,
     /// Begin nothing for so long, such as 30s, 5m, 2h or 1d.
-    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = request::delay)]
+    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = delay)]
     delay: Option<Duration>,
     #[command(flatten)]
     wait: WaitFlags,
@@ -134,7 +135,7 @@ async fn tasks(
     let desk = Desk { prepared: &prepared, payload_bytes_max };
     let Some(path) = &arguments.batch else {
         let request = TaskRequest {
-            context: request::context(&context_text(arguments, payload_bytes_max)?).map_err(CliError::new)?,
+            context: started_with(&context_text(arguments, payload_bytes_max)?).map_err(CliError::new)?,
             tags: tags.clone(),
             priority: *priority,
             idempotency_key: arguments.idempotency_key.clone(),

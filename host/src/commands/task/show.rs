@@ -5,9 +5,10 @@ use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, Sto
 use stepwright_workflow::finalize::{
     ExecutionStatus, RecommendedAction, StepGlance, completion_percent, summarise,
 };
-use stepwright_workflow::{BatchId, TaskId, Timestamp};
+use stepwright_workflow::{TaskId, Timestamp};
 
-use super::history::{self, Ledger};
+use super::books::Books;
+use super::history;
 use super::ledger;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -91,23 +92,10 @@ struct Told<'a> {
 }
 
 async fn tell(store: &dyn Store, record: &TaskRecord, context: &Context) -> Result<Exit, CliError> {
-    let task = record.summary.id;
-    let missing =
-        || StoreError::Inconsistent(format!("plan {} of task {task} is not stored", record.summary.plan));
-    let plan = store.plan(record.summary.plan).await?.ok_or_else(missing)?;
-    let batches = store.batches_of(task).await?;
-    let ids: Vec<BatchId> = batches.iter().map(|batch| batch.id).collect();
-    let ledger = Ledger {
-        record,
-        plan: &plan,
-        attempts: &store.attempts(task).await?,
-        notes: &store.notes(task).await?,
-        batches: &batches,
-        batch_notes: &store.batch_notes(&ids).await?,
-    };
-    let history = history::history(&ledger);
+    let books = Books::read(store, record).await?;
+    let history = books.history(record);
     if context.json {
-        output::json(&Told { task, history })?;
+        output::json(&Told { task: record.summary.id, history })?;
     } else {
         output::line(history::table(&history, Paint::stdout()))?;
     }

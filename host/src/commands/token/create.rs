@@ -34,9 +34,12 @@ struct NewFlags {
 /// Which token to make.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CreateArguments {
-    /// The worker or the pool of workers that will have it.
+    /// Who will have it: a worker, a pool of workers, or a program.
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: String,
+    /// What it opens: worker, the gate; of the HTTP API read, run, operate or admin, each with those before it.
+    #[arg(long, value_name = "SCOPE", default_value = "worker", value_parser = scope)]
+    scope: TokenScope,
     #[command(flatten)]
     new: NewFlags,
 }
@@ -44,9 +47,12 @@ pub(crate) struct CreateArguments {
 /// Which token to replace.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RotateArguments {
-    /// The worker or the pool of workers that has it.
+    /// Who has it.
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
+    /// What it opens.
+    #[arg(long, value_name = "SCOPE", default_value = "worker", value_parser = scope)]
+    scope: TokenScope,
     /// How long the old secret goes on working.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
     grace: Duration,
@@ -56,7 +62,7 @@ pub(crate) struct RotateArguments {
 
 pub(crate) async fn create(arguments: &CreateArguments, context: &Context) -> Result<Exit, CliError> {
     let (new, now) = (&arguments.new, context.now());
-    let made = Made::new(&arguments.name, new, now)?;
+    let made = Made::new((&arguments.name, arguments.scope), new, now)?;
     let file = new.out.as_deref().map(|path| SecretFile::new(path, made.secret.reveal())).transpose()?;
     let store = context.store().await?;
     let id = store.add_token(&made.token, now).await?;
@@ -65,7 +71,7 @@ pub(crate) async fn create(arguments: &CreateArguments, context: &Context) -> Re
 
 pub(crate) async fn rotate(arguments: &RotateArguments, context: &Context) -> Result<Exit, CliError> {
     let (new, now) = (&arguments.new, context.now());
-    let made = Made::new(&arguments.name, new, now)?;
+    let made = Made::new((&arguments.name, arguments.scope), new, now)?;
     let file =
         new.out.as_deref().map(|path| SecretFile::replacing(path, made.secret.reveal())).transpose()?;
     let store = context.store().await?;
@@ -94,11 +100,11 @@ struct Made {
 }
 
 impl Made {
-    fn new(name: &str, flags: &NewFlags, now: Timestamp) -> Result<Self, CliError> {
+    fn new((name, scope): (&str, TokenScope), flags: &NewFlags, now: Timestamp) -> Result<Self, CliError> {
         let secret = secret::draw()?;
         let token = NewToken {
             name: name.to_owned(),
-            scope: TokenScope::Worker,
+            scope,
             hash: secret.hash(),
             created_by: one_line(&flags.by),
             expires_at: flags.expires.map(|lifetime| now.after(lifetime)),
@@ -135,13 +141,24 @@ impl Made {
             output::line(format!("token {id} for '{name}' is in {}, valid {until}", path.display()))?;
         } else {
             output::line(secret.reveal())?;
-            output::hint(format!(
-                "token {id} for '{name}', valid {until}. This is its secret, and it is shown only now: \
-                 put it into a file of mode 0600 where the worker runs, and name that in worker.token_file"
-            ));
+            let what = match scope {
+                TokenScope::Worker => {
+                    "put it into a file of mode 0600 where the worker runs, and name that in worker.token_file"
+                }
+                _ => "send it as 'Authorization: Bearer sw_…'",
+            };
+            let shown = "This is its secret, and it is shown only now";
+            output::hint(format!("token {id} for '{name}', valid {until}. {shown}: {what}"));
         }
         Ok(Exit::Good)
     }
+}
+
+fn scope(text: &str) -> Result<TokenScope, String> {
+    text.parse().map_err(|_| {
+        let known: Vec<&str> = TokenScope::ALL.iter().map(|scope| scope.as_str()).collect();
+        format!("'{text}' is not a scope; known are {}", known.join(", "))
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -10,7 +10,7 @@ use stepwright_transport::gate::Token;
 use crate::error::CliError;
 
 /// 256 bits of the system's randomness.
-pub(super) fn draw() -> Result<Token, CliError> {
+pub(crate) fn draw() -> Result<Token, CliError> {
     let mut bits = [0_u8; 32];
     getrandom::fill(&mut bits)
         .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;

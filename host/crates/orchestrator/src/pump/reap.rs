@@ -156,6 +156,11 @@ impl Orchestrator {
 
     /// Another orchestrator, or a person, may have settled a task that somebody here waits for.
     async fn ask_for_waiters(&mut self) {
+        // Most who wait give up after a while, and a task may take days.
+        self.waiters.retain(|_, waiters| {
+            waiters.retain(|waiter| !waiter.is_closed());
+            !waiters.is_empty()
+        });
         let waited_for: Vec<TaskId> = self.waiters.keys().copied().collect();
         if waited_for.is_empty() {
             return;

@@ -68,7 +68,7 @@ pub struct GateFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// TLS of a gate.
+/// TLS of a gate, or of another listener of this process.
 #[derive(Debug)]
 pub struct GateTls {
     files: GateFiles,
@@ -92,9 +92,9 @@ impl GateTls {
         Ok(Self { files, loaded: Mutex::new(loaded) })
     }
 
-    /// Accepts with the files as they are now, or as they were when they last did: half of a new pair is no reason to turn
+    /// What accepts with the files as they are now, or as they were when they last did: half of a new pair is no reason to turn
     /// everybody away.
-    pub(super) fn acceptor(&self) -> TlsAcceptor {
+    pub fn acceptor(&self) -> TlsAcceptor {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let versions = self.files.versions();
         if loaded.seen != versions {
@@ -102,9 +102,9 @@ impl GateTls {
             match self.files.config() {
                 Ok(config) => {
                     loaded.config = Arc::new(config);
-                    tracing::info!(certificate = %self.files.certificate.display(), "the gate has a new certificate");
+                    tracing::info!(certificate = %self.files.certificate.display(), "a new certificate is in use");
                 }
-                Err(error) => tracing::error!(%error, "the gate keeps its old certificate"),
+                Err(error) => tracing::error!(%error, "the old certificate stays in use"),
             }
         }
         TlsAcceptor::from(loaded.config.clone())
