@@ -172,6 +172,7 @@ impl InProcess {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: vec![0; steps].into(),
+            external: std::sync::Arc::default(),
             context: Payload::null(),
             tags: Vec::new(),
             priority: 0,

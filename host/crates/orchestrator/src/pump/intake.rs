@@ -76,6 +76,8 @@ impl Orchestrator {
             for outcome in &partial.outcomes {
                 session.ended(AttemptKey { step: outcome.step, attempt: outcome.attempt, batch });
             }
+            // Which handlers still have steps is not remembered; the queue of each says it.
+            self.gathered.look.external |= !partial.outcomes.is_empty() && session.serves_external();
         }
         self.gathered.look.claim |= !partial.outcomes.is_empty() && self.more;
         self.gathered.reporters.extend(partial.outcomes.iter().map(|_| worker));
@@ -99,6 +101,7 @@ impl Orchestrator {
         if let Some(offer) = &heartbeat.offer {
             let grown = session.offered(offer);
             self.gathered.look.claim |= grown;
+            self.gathered.look.external |= grown;
             self.offered(worker, offer.number);
         }
         // It leaves once its books are closed.
@@ -119,6 +122,7 @@ impl Orchestrator {
         match command {
             Command::Wake => {
                 self.gathered.look.claim = true;
+                self.gathered.look.external = true;
                 self.gathered.look.timers = true;
                 self.gathered.look.cancelled = true;
                 self.peers.wanted = true;
