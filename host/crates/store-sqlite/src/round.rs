@@ -200,8 +200,16 @@ impl Round for SqliteRound {
             return Ok(Vec::new());
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let (what, handlers) = ("find claimable steps of external handlers", encode::array(handlers)?);
-        let rows = rows!(self, what, ReadyRow, fetch_all, "queries/claimable_external.sql", handlers, limit);
+        let handlers = encode::array(handlers)?;
+        let rows = rows!(
+            self,
+            "find claimable steps of external handlers",
+            ReadyRow,
+            fetch_all,
+            "queries/claimable_external.sql",
+            handlers,
+            limit
+        );
         rows.into_iter().map(ReadyRow::record).collect()
     }
 

@@ -225,7 +225,7 @@ impl<'a> World<'a> {
             namespace: "shop".to_owned(),
             template: "order".to_owned(),
             parents: self.parents.clone(),
-            external: std::sync::Arc::default(),
+            external: Arc::default(),
             context: payload("{\"order\": 1}"),
             tags: Vec::new(),
             priority: 0,

@@ -10,6 +10,9 @@ use stepwright_workflow::{AttemptKey, WorkerId};
 use super::Orchestrator;
 use crate::handle::Command;
 
+/// External handlers of one worker: each is a queue to look into at every claim.
+const EXTERNAL_HANDLERS_MAX: usize = 256;
+
 impl Orchestrator {
     pub(super) fn take_event(&mut self, event: OrchestratorEvent) {
         match event {
@@ -50,6 +53,15 @@ impl Orchestrator {
                 "this orchestrator speaks protocol version {PROTOCOL_VERSION}, the worker '{}' speaks {:?}; \
                  upgrade the older of the two",
                 hello.name, hello.versions
+            );
+            return self.refuse(connection, reason);
+        }
+        let offered = hello.serves.external.len();
+        if offered > EXTERNAL_HANDLERS_MAX {
+            let reason = format!(
+                "the worker '{}' offers {offered} external handlers; at most {EXTERNAL_HANDLERS_MAX} are taken: \
+                 let several workers share them",
+                hello.name
             );
             return self.refuse(connection, reason);
         }

@@ -208,8 +208,15 @@ impl Round for PostgresRound {
             return Ok(Vec::new());
         }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let what = "find claimable steps of external handlers";
-        let rows = rows!(self, what, ReadyRow, fetch_all, "queries/claimable_external.sql", handlers, limit);
+        let rows = rows!(
+            self,
+            "find claimable steps of external handlers",
+            ReadyRow,
+            fetch_all,
+            "queries/claimable_external.sql",
+            handlers,
+            limit
+        );
         rows.into_iter().map(ReadyRow::record).collect()
     }
 
