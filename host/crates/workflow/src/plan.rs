@@ -75,19 +75,20 @@ pub fn external_digest(handler: &str) -> Digest {
     Digest::of(format!("{EXTERNAL}/{handler}").as_bytes())
 }
 
+/// The plugin as `namespace/name@version`, or [`EXTERNAL`], which has no version.
+pub fn plugin_reference(plugin: &str, version: &str) -> String {
+    if version.is_empty() { plugin.to_owned() } else { format!("{plugin}@{version}") }
+}
+
 impl PlanStep {
     /// The external handler that runs the step, if it is one.
     pub fn external(&self) -> Option<&str> {
         (self.plugin == EXTERNAL).then_some(self.handler.as_str())
     }
 
-    /// The plugin as `namespace/name@version`, or [`EXTERNAL`].
+    /// See [`plugin_reference`].
     pub fn plugin_reference(&self) -> String {
-        if self.external().is_some() {
-            EXTERNAL.to_owned()
-        } else {
-            format!("{}@{}", self.plugin, self.plugin_version)
-        }
+        plugin_reference(&self.plugin, &self.plugin_version)
     }
 }
 
