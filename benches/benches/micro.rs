@@ -8,8 +8,15 @@ use stepwright_workflow::{Digest, StepId, WorkerId};
 fn packing(criterion: &mut Criterion) {
     let digest = Digest::of(b"plugin");
     let candidates: Vec<Candidate> =
-        (0..512).map(|n| Candidate { step: StepId(n), digest, bytes: 700 }).collect();
-    let room = |n| Room { worker: WorkerId(n), steps: 256, bytes: 1 << 20, load: 0 };
+        (0..512).map(|n| Candidate { step: StepId(n), digest, external: None, bytes: 700 }).collect();
+    let room = |n| Room {
+        worker: WorkerId(n),
+        wasm: true,
+        external: Default::default(),
+        steps: 256,
+        bytes: 1 << 20,
+        load: 0,
+    };
     let rooms: Vec<Room> = (1..=4).map(room).collect();
     let limits = BatchLimits { steps_max: 64, bytes_max: 1 << 20 };
     criterion.bench_function("pack 512 steps for 4 workers", |bench| {

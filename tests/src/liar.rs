@@ -6,11 +6,11 @@ use std::sync::Arc;
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle, OrchestratorOptions};
 use stepwright_store::{NewTask, Store};
 use stepwright_store_sqlite::SqliteStore;
-use stepwright_transport::local;
+use stepwright_transport::local::{self, LocalHub};
 use stepwright_transport::port::{WorkerEvent, WorkerPort};
 use stepwright_transport::wire::{
-    Batch, BatchCompletion, FromWorker, OutcomeStatus, PartialResult, StepOutcome, StepSummary, StepTask,
-    ToWorker,
+    Batch, BatchCompletion, FromWorker, Hello, OutcomeStatus, PartialResult, Serves, StepOutcome,
+    StepSummary, StepTask, ToWorker,
 };
 use stepwright_workflow::{BatchId, Digest, Payload, TaskId};
 use tokio::task::JoinHandle;
@@ -27,10 +27,15 @@ pub struct Liar {
 impl Liar {
     /// A worker behind this port that was welcomed.
     pub async fn join(port: Box<dyn WorkerPort>) -> Self {
+        Self::join_as(port, hello()).await
+    }
+
+    /// The same with another greeting.
+    pub async fn join_as(port: Box<dyn WorkerPort>, hello: Hello) -> Self {
         let mut liar = Self { port };
         loop {
             match liar.port.recv().await.expect("the port is open") {
-                WorkerEvent::Connected => liar.send(FromWorker::Hello(hello())),
+                WorkerEvent::Connected => liar.send(FromWorker::Hello(hello.clone())),
                 WorkerEvent::Message(ToWorker::Welcome(_)) => return liar,
                 _ => {}
             }
@@ -137,6 +142,7 @@ pub struct InProcess {
     pub store: Arc<dyn Store>,
     /// Its handle.
     pub handle: OrchestratorHandle,
+    hub: LocalHub,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -159,7 +165,7 @@ impl InProcess {
         let running =
             tokio::spawn(async move { orchestrator.run(stopped).await.expect("the orchestrator runs on") });
         let liar = Liar::join(Box::new(hub.connect())).await;
-        (Self { store, handle, stop, running }, liar)
+        (Self { store, handle, hub, stop, running }, liar)
     }
 
     /// Creates a task of so many steps that do not wait for each other.
@@ -172,6 +178,7 @@ impl InProcess {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: vec![0; steps].into(),
+            external: std::sync::Arc::default(),
             context: Payload::null(),
             tags: Vec::new(),
             priority: 0,
@@ -179,6 +186,14 @@ impl InProcess {
             start_at: None,
         };
         self.handle.start(vec![task]).await.expect("the task is created")[0].task
+    }
+
+    /// A further worker, which runs these external handlers and no components.
+    pub async fn external(&self, name: &str, handlers: &[&str]) -> Liar {
+        let external = handlers.iter().map(|handler| (*handler).to_owned()).collect();
+        let serves = Serves { wasm: false, external };
+        let hello = Hello { name: name.to_owned(), incarnation: name.to_owned(), serves, ..hello() };
+        Liar::join_as(Box::new(self.hub.connect()), hello).await
     }
 
     /// Stops the orchestrator and waits for it.

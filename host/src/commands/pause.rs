@@ -5,7 +5,7 @@ use serde::Serialize;
 use stepwright_orchestrator::pauses;
 use stepwright_store::{PauseRecord, PluginRecord, Store, TemplateRecord};
 use stepwright_workflow::pause::PauseTarget;
-use stepwright_workflow::{Digest, TaskId, Timestamp};
+use stepwright_workflow::{Digest, EXTERNAL, TaskId, Timestamp};
 
 use super::task::DeedFlags;
 use crate::context::Context;
@@ -57,7 +57,7 @@ pub(crate) enum Target {
     },
     /// Every step of a plugin: of one version, or of all.
     Plugin {
-        /// The plugin, as namespace/name or namespace/name@version.
+        /// The plugin, as namespace/name or namespace/name@version; 'external' for every handler of your own workers.
         #[arg(value_name = "PLUGIN[@VERSION]")]
         plugin: String,
         #[command(flatten)]
@@ -231,7 +231,7 @@ fn known_plugin(plugins: &[PluginRecord], text: &str, checked: bool) -> Result<P
     let mut all: Vec<String> = plugins.iter().map(|plugin| plugin.name.clone()).collect();
     all.dedup();
     let Some(version) = version else {
-        if checked && !all.iter().any(|known| known == name) {
+        if checked && name != EXTERNAL && !all.iter().any(|known| known == name) {
             return Err(unknown("plugin", name, &all));
         }
         return Ok(PauseTarget::Plugin(name.to_owned()));

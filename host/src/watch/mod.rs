@@ -278,6 +278,7 @@ mod tests {
             namespace: plan.namespace,
             template: plan.name,
             parents: [].into(),
+            external: std::sync::Arc::default(),
             context: Payload::null(),
             tags: Vec::new(),
             priority: 0,

@@ -190,6 +190,10 @@ impl Round for SimRound {
         blocking(self.statement("claimable").await?.claimable(limit))
     }
 
+    async fn claimable_external(&mut self, handlers: &[String], limit: usize) -> Result<Vec<ReadyStep>> {
+        blocking(self.statement("claimable_external").await?.claimable_external(handlers, limit))
+    }
+
     async fn pauses(&mut self) -> Result<Vec<PauseRecord>> {
         blocking(self.statement("pauses").await?.pauses())
     }

@@ -14,6 +14,7 @@ mod discovery;
 mod disk;
 mod docs;
 mod doctor;
+mod external;
 mod fleet;
 mod flow;
 mod gate;

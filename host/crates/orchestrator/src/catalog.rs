@@ -100,6 +100,7 @@ pub struct Prepared {
     /// The plan.
     pub plan: Plan,
     parents: Arc<[u32]>,
+    external: Arc<[(u16, String)]>,
     schema: Option<ContextSchema>,
 }
 
@@ -202,7 +203,9 @@ impl Prepared {
                 plan.reference()
             ))
         })?;
-        Ok(Self { id, plan, parents, schema })
+        let external = (0..).zip(&plan.steps);
+        let external = external.filter_map(|(at, step)| Some((at, step.external()?.to_owned()))).collect();
+        Ok(Self { id, plan, parents, external, schema })
     }
 
     /// The task that a request makes, or everything that is wrong with its context.
@@ -215,6 +218,7 @@ impl Prepared {
             namespace: self.plan.namespace.clone(),
             template: self.plan.name.clone(),
             parents: self.parents.clone(),
+            external: self.external.clone(),
             context: request.context,
             tags: request.tags,
             priority: request.priority,

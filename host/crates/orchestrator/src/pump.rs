@@ -110,6 +110,7 @@ impl Orchestrator {
         // Whatever an earlier orchestrator left is found by the first round.
         gathered.look.timers = true;
         gathered.look.claim = true;
+        gathered.look.external = true;
         gathered.look.cancelled = true;
         let orchestrator = Self {
             options,

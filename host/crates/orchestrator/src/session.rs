@@ -1,6 +1,7 @@
 //! The workers as the pump sees them: who is connected, what each holds, and what it has room for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Hello, Offer};
@@ -24,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) slots: u32,
     /// Whether it runs components at all.
     wasm: bool,
+    /// The external handlers that it runs.
+    external: Arc<BTreeSet<String>>,
     credit: usize,
     credit_bytes: usize,
     pub(crate) draining: bool,
@@ -48,7 +51,8 @@ impl Session {
             name: hello.name.clone(),
             slots: hello.slots.max(1),
             wasm: hello.serves.wasm,
-            credit: if hello.serves.wasm { hello.credit as usize } else { 0 },
+            external: Arc::new(hello.serves.external.iter().cloned().collect()),
+            credit: hello.credit as usize,
             credit_bytes: usize::try_from(hello.credit_bytes).unwrap_or(usize::MAX),
             draining: false,
             heard_at: now,
@@ -62,12 +66,16 @@ impl Session {
 
     /// What it takes from now on. Returns whether that is more than before.
     pub(crate) fn offered(&mut self, offer: &Offer) -> bool {
-        let credit = if self.wasm { offer.credit as usize } else { 0 };
+        let credit = offer.credit as usize;
         let grown = credit > self.credit;
         self.slots = offer.slots.max(1);
         self.credit = credit;
         self.credit_bytes = usize::try_from(offer.credit_bytes).unwrap_or(usize::MAX);
         grown
+    }
+
+    pub(crate) fn serves_external(&self) -> bool {
+        !self.external.is_empty()
     }
 
     pub(crate) fn load(&self) -> usize {
@@ -113,8 +121,11 @@ impl Session {
 
     pub(crate) fn room(&self, worker: WorkerId) -> Option<Room> {
         let steps = self.credit.saturating_sub(self.steps);
-        (self.connection.is_some() && !self.draining && steps > 0).then(|| Room {
+        let serves = self.wasm || self.serves_external();
+        (self.connection.is_some() && !self.draining && serves && steps > 0).then(|| Room {
             worker,
+            wasm: self.wasm,
+            external: Arc::clone(&self.external),
             steps,
             bytes: self.credit_bytes.saturating_sub(self.bytes),
             load: self.steps,

@@ -8,14 +8,14 @@ moved AS (
         note = NULL
     FROM j
     WHERE s.id = j.step_id AND s.state = j.from_state
-    RETURNING s.id, s.attempt, s.batch_id, s.priority, j.from_state, j.state
+    RETURNING s.id, s.attempt, s.batch_id, s.priority, s.external, j.from_state, j.state
 ),
 unready AS (
     DELETE FROM ready USING moved AS m WHERE ready.step_id = m.id AND m.from_state = 'ready' AND m.state <> 'ready'
 ),
 made_ready AS (
-    INSERT INTO ready (step_id, priority)
-    SELECT id, priority FROM moved WHERE state = 'ready' AND from_state <> 'ready'
+    INSERT INTO ready (step_id, priority, external)
+    SELECT id, priority, external FROM moved WHERE state = 'ready' AND from_state <> 'ready'
 ),
 stopped AS (
     INSERT INTO stops (step_id, attempt, batch_id)

@@ -2,7 +2,7 @@
 WITH claimed AS MATERIALIZED (
     SELECT step_id, priority
     FROM ready
-    WHERE ready_at IS NULL AND NOT parked
+    WHERE ready_at IS NULL AND NOT parked AND external IS NULL
     ORDER BY priority DESC, step_id
     LIMIT $1
     FOR UPDATE SKIP LOCKED

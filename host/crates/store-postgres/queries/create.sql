@@ -19,16 +19,16 @@ inputs AS (
 -- Steps come as the place of their task, counted from one, and the number of their parents.
 s AS MATERIALIZED (
     SELECT (n.id << 16) + (u.at - first_value(u.at) OVER (PARTITION BY u.place ORDER BY u.at)) AS id, n.plan_id,
-           n.priority, n.start_at, u.parents
-    FROM unnest($8::bigint[], $9::integer[]) WITH ORDINALITY AS u (place, parents, at)
+           n.priority, n.start_at, u.parents, u.external
+    FROM unnest($8::bigint[], $9::integer[], $12::text[]) WITH ORDINALITY AS u (place, parents, external, at)
     JOIN n ON n.place = u.place
     JOIN t ON t.id = n.id
 ),
 inserted AS (
-    INSERT INTO steps (id, plan_id, state, pending_parents, priority)
-    SELECT id, plan_id, CASE WHEN parents = 0 THEN 'ready' ELSE 'pending' END, parents, priority FROM s
+    INSERT INTO steps (id, plan_id, state, pending_parents, priority, external)
+    SELECT id, plan_id, CASE WHEN parents = 0 THEN 'ready' ELSE 'pending' END, parents, priority, external FROM s
 ),
 queued AS (
-    INSERT INTO ready (step_id, priority, ready_at) SELECT id, priority, start_at FROM s WHERE parents = 0
+    INSERT INTO ready (step_id, priority, ready_at, external) SELECT id, priority, start_at, external FROM s WHERE parents = 0
 )
 SELECT n.place AS "place!", n.id AS "id!" FROM n JOIN t ON t.id = n.id

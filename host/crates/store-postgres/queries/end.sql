@@ -10,7 +10,7 @@ moved AS (
     SET state = j.state, failures = j.failures, losses = j.losses, progress = NULL, note = NULL
     FROM j
     WHERE s.id = j.step_id AND s.attempt = j.attempt AND s.batch_id = j.batch_id AND s.state IN ('leased', 'in_progress')
-    RETURNING s.priority, j.*
+    RETURNING s.priority, s.external, j.*
 ),
 lines AS (
     INSERT INTO attempts (step_id, attempt, batch_id, status, failure, digest, started_at, recorded_at, execution_us, cpu_us,
@@ -20,6 +20,6 @@ lines AS (
     FROM moved
 ),
 queued AS (
-    INSERT INTO ready (step_id, priority, ready_at) SELECT step_id, priority, ready_at FROM moved WHERE state = 'ready'
+    INSERT INTO ready (step_id, priority, ready_at, external) SELECT step_id, priority, ready_at, external FROM moved WHERE state = 'ready'
 )
 SELECT step_id AS "id!", attempt::bigint AS "attempt!", batch_id AS "batch_id!" FROM moved

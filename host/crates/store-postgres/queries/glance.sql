@@ -1,4 +1,5 @@
-SELECT EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked) AS "claimable!",
+SELECT EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked AND external IS NULL) AS "claimable!",
+       EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked AND external IS NOT NULL) AS "external!",
        (SELECT min(ready_at) FROM ready WHERE ready_at IS NOT NULL) AS "next_ready_at?",
        EXISTS (SELECT FROM stops) AS "cancelled!",
        EXISTS (SELECT FROM workers WHERE state = 'joined' AND lease_until <= $1) AS "expired!",

@@ -49,6 +49,7 @@ pub(crate) struct Tasks {
     pub(crate) start_at: Vec<Option<i64>>,
     pub(crate) step_places: Vec<i64>,
     pub(crate) step_parents: Vec<i32>,
+    pub(crate) step_externals: Vec<Option<String>>,
 }
 
 pub(crate) fn tasks(tasks: &[&NewTask]) -> Result<Tasks> {
@@ -72,6 +73,10 @@ pub(crate) fn tasks(tasks: &[&NewTask]) -> Result<Tasks> {
         columns.start_at.push(task.start_at.map(|at| at.0));
         columns.step_places.extend(std::iter::repeat_n(place, steps));
         columns.step_parents.extend(task.parents.iter().map(|parents| int(*parents)));
+        let mut external = task.external.iter().peekable();
+        let handler =
+            |at| external.next_if(|(position, _)| usize::from(*position) == at).map(|(_, name)| name.clone());
+        columns.step_externals.extend((0..steps).map(handler));
     }
     Ok(columns)
 }

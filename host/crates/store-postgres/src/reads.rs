@@ -181,6 +181,7 @@ pub(crate) async fn glance(store: &PostgresStore, now: Timestamp) -> Result<Glan
     let due = row.next_ready_at.is_some_and(|at| at <= now.0);
     Ok(Glance {
         claimable: row.claimable || due,
+        external: row.external,
         next_ready_at: row.next_ready_at.map(Timestamp),
         cancelled: row.cancelled,
         expired: row.expired,

@@ -5,7 +5,7 @@ FROM json_each(?);
 INSERT INTO task_inputs (task_id, context, tags)
 SELECT value ->> 0, value ->> 1, value ->> 2
 FROM json_each(?);
-INSERT INTO steps (id, plan_id, state, pending_parents, priority, ready_at)
+INSERT INTO steps (id, plan_id, state, pending_parents, priority, ready_at, external)
 SELECT value ->> 0, value ->> 1, iif(value ->> 2 = 0, 'ready', 'pending'), value ->> 2, value ->> 3,
-       iif(value ->> 2 = 0, value ->> 4, NULL)
+       iif(value ->> 2 = 0, value ->> 4, NULL), value ->> 5
 FROM json_each(?)

@@ -34,13 +34,16 @@ pub(crate) fn task_inputs(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
     array(items)
 }
 
-/// `[step, plan, parents, priority, start_at]`
+/// `[step, plan, parents, priority, start_at, external]`
 pub(crate) fn new_steps(tasks: &[(TaskId, &NewTask)]) -> Result<String> {
     let mut items = Vec::with_capacity(tasks.iter().map(|(_, task)| task.parents.len()).sum());
     for (id, task) in tasks {
+        let mut external = task.external.iter().peekable();
         for (position, parents) in task.parents.iter().enumerate() {
             let position = u16::try_from(position).map_err(|_| too_many_steps(task))?;
-            items.push((StepId::new(*id, position), task.plan, parents, task.priority, task.start_at));
+            let handler = external.next_if(|(at, _)| *at == position).map(|(_, handler)| handler);
+            let step = StepId::new(*id, position);
+            items.push((step, task.plan, parents, task.priority, task.start_at, handler));
         }
     }
     array(items)

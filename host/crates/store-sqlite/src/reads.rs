@@ -183,6 +183,7 @@ pub(crate) async fn glance(store: &SqliteStore, now: Timestamp) -> Result<Glance
     let due = row.next_ready_at.is_some_and(|at| at <= now.0);
     Ok(Glance {
         claimable: row.claimable || due,
+        external: row.external,
         next_ready_at: row.next_ready_at.map(Timestamp),
         cancelled: row.cancelled,
         expired: row.expired,

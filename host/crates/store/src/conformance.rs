@@ -55,6 +55,7 @@ macro_rules! conformance {
                 what_is_unknown_is_none_or_empty;
             claims:
                 claimable_steps_come_by_priority_and_then_oldest_task,
+                steps_of_external_handlers_have_queues_of_their_own,
                 a_lease_starts_the_attempt_and_its_task,
                 a_step_that_is_not_ready_cannot_be_leased,
                 a_step_whose_lease_has_another_attempt_in_mind_cannot_be_leased,
@@ -225,6 +226,7 @@ impl<'a> World<'a> {
             namespace: "shop".to_owned(),
             template: "order".to_owned(),
             parents: self.parents.clone(),
+            external: Arc::default(),
             context: payload("{\"order\": 1}"),
             tags: Vec::new(),
             priority: 0,

@@ -202,9 +202,12 @@ pub trait Round: Send {
 
     /// Makes steps claimable whose `ready_at` has come. Returns how many, and the next `ready_at` that lies ahead.
     async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)>;
-    /// Claimable steps: by priority, then oldest task first. Does not change them. Steps that are set aside are not among them;
-    /// where some pause is in force, each says so.
+    /// Claimable steps of plugins: by priority, then oldest task first. Does not change them. Steps that are set aside are not
+    /// among them; where some pause is in force, each says so.
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>>;
+
+    /// The same for the steps of these external handlers.
+    async fn claimable_external(&mut self, handlers: &[String], limit: usize) -> Result<Vec<ReadyStep>>;
     /// The contexts and labels of tasks.
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>>;
     /// The outputs of steps; `null` where a finished step has none.

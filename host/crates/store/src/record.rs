@@ -71,6 +71,8 @@ pub struct NewTask {
     pub template: String,
     /// For each step by position, how many parents it has.
     pub parents: std::sync::Arc<[u32]>,
+    /// The external handlers of the steps that have one, by ascending position.
+    pub external: std::sync::Arc<[(u16, String)]>,
     /// What it is started with.
     pub context: Payload,
     /// Labels.
@@ -409,6 +411,8 @@ pub struct AuditedTask {
 pub struct Glance {
     /// A step could be claimed now, its retry time included.
     pub claimable: bool,
+    /// A step of an external handler could be claimed now.
+    pub external: bool,
     /// When the next waiting step becomes claimable.
     pub next_ready_at: Option<Timestamp>,
     /// A leased attempt is to be told to stop.

@@ -122,6 +122,7 @@ impl StepDetailRow {
             retry_limit: step.retry.limit,
             pending_parents: number("steps.pending_parents", self.pending_parents)?,
             ready_at: self.ready_at.map(Timestamp),
+            external: step.external().map(str::to_owned),
             paused: pauses.iter().any(|pause| pause.target.covers(id.task(), plan, step)),
             worker: self.worker.filter(|_| leased),
             batch: self.batch_id.filter(|_| leased).map(BatchId),

@@ -140,6 +140,9 @@ pub struct StepRecord {
     pub ready_at: Option<Timestamp>,
     /// A pause covers it.
     pub paused: bool,
+    /// The external handler that runs it, if no plugin does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<String>,
     /// Who holds it, if it is leased.
     pub worker: Option<String>,
     /// The batch that holds it, if it is leased.

@@ -1,16 +1,19 @@
 //! Packing: which claimed steps travel together, and to whom. Pure: the pump gives candidates and room, and gets batches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::{Digest, StepId, WorkerId};
 
 /// A step that could be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
+pub struct Candidate<'a> {
     /// The step.
     pub step: StepId,
     /// The component that will run it.
     pub digest: Digest,
+    /// The external handler that will run it in place of a component.
+    pub external: Option<&'a str>,
     /// What its context, configuration and parents' outputs weigh on the wire, in bytes.
     pub bytes: usize,
 }
@@ -20,6 +23,10 @@ pub struct Candidate {
 pub struct Room {
     /// The worker.
     pub worker: WorkerId,
+    /// Whether it runs components.
+    pub wasm: bool,
+    /// The external handlers that it runs.
+    pub external: Arc<BTreeSet<String>>,
     /// How many more steps it takes.
     pub steps: usize,
     /// How many more bytes it takes.
@@ -46,12 +53,52 @@ pub struct Packed {
     pub steps: Vec<usize>,
 }
 
+impl Room {
+    /// Whether the worker runs what this candidate wants.
+    pub fn serves(&self, external: Option<&str>) -> bool {
+        external.map_or(self.wasm, |handler| self.external.contains(handler))
+    }
+}
+
+/// Deals candidates to workers that serve them: components first, then the steps of each external handler. See [`pack`].
+pub fn deal(candidates: &[Candidate<'_>], rooms: &[Room], limits: BatchLimits) -> Vec<Packed> {
+    let sandboxed = candidates.iter().all(|candidate| candidate.external.is_none());
+    if sandboxed && rooms.iter().all(|room| room.wasm) {
+        return pack(candidates, rooms, limits);
+    }
+    let mut kinds: Vec<Option<&str>> = candidates.iter().map(|candidate| candidate.external).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let mut rooms = rooms.to_vec();
+    let mut dealt = Vec::new();
+    for kind in kinds {
+        let (places, wanted): (Vec<usize>, Vec<Candidate<'_>>) = candidates
+            .iter()
+            .copied()
+            .enumerate()
+            .filter(|(_, candidate)| candidate.external == kind)
+            .unzip();
+        let serving: Vec<Room> = rooms.iter().filter(|room| room.serves(kind)).cloned().collect();
+        for mut packed in pack(&wanted, &serving, limits) {
+            if let Some(room) = rooms.iter_mut().find(|room| room.worker == packed.worker) {
+                let bytes: usize = packed.steps.iter().map(|at| wanted[*at].bytes).sum();
+                room.steps = room.steps.saturating_sub(packed.steps.len());
+                room.bytes = room.bytes.saturating_sub(bytes);
+                room.load += packed.steps.len();
+            }
+            packed.steps.iter_mut().for_each(|at| *at = places[*at]);
+            dealt.push(packed);
+        }
+    }
+    dealt
+}
+
 /// Deals candidates to workers, in the candidates' order, each to the worker with the most room at that moment; a batch is
 /// closed when it is full. What nobody has room for is left out and stays claimable.
 ///
 /// Steps are dealt in small hands rather than one by one, so that neighbours (often of one task and one plugin) travel
 /// together, and the hand is small enough that no worker idles while another queues.
-pub fn pack(candidates: &[Candidate], room: &[Room], limits: BatchLimits) -> Vec<Packed> {
+pub fn pack(candidates: &[Candidate<'_>], room: &[Room], limits: BatchLimits) -> Vec<Packed> {
     let mut room = room.to_vec();
     let hand = hand_size(candidates.len(), &room, limits);
     let mut open: HashMap<WorkerId, (Vec<usize>, usize)> = HashMap::new();
@@ -109,13 +156,44 @@ mod tests {
 
     const LIMITS: BatchLimits = BatchLimits { steps_max: 64, bytes_max: 1_000 };
 
-    fn candidates(weights: &[usize]) -> Vec<Candidate> {
+    fn candidates(weights: &[usize]) -> Vec<Candidate<'static>> {
         let digest = Digest::of(b"plugin");
-        (0..).zip(weights).map(|(n, bytes)| Candidate { step: StepId(n), digest, bytes: *bytes }).collect()
+        let candidate =
+            |(n, bytes): (i64, &usize)| Candidate { step: StepId(n), digest, external: None, bytes: *bytes };
+        (0..).zip(weights).map(candidate).collect()
     }
 
     fn room(worker: i64, steps: usize, bytes: usize, load: usize) -> Room {
-        Room { worker: WorkerId(worker), steps, bytes, load }
+        Room { worker: WorkerId(worker), wasm: true, external: Arc::default(), steps, bytes, load }
+    }
+
+    #[test]
+    fn each_step_goes_to_a_worker_that_serves_it() {
+        let serving = |worker: i64, wasm: bool, handlers: &[&str]| Room {
+            wasm,
+            external: Arc::new(handlers.iter().map(|name| (*name).to_owned()).collect()),
+            ..room(worker, 2, 1_000, 0)
+        };
+        let rooms =
+            [serving(1, true, &[]), serving(2, false, &["charge"]), serving(3, true, &["charge", "mail"])];
+        let kinds = [None, Some("charge"), Some("mail"), None, Some("charge"), Some("fax"), None, None, None];
+        let mut steps = candidates(&[1; 9]);
+        for (step, kind) in steps.iter_mut().zip(kinds) {
+            step.external = kind;
+        }
+        let dealt = deal(&steps, &rooms, LIMITS);
+        let mut left = vec![2_usize; rooms.len()];
+        for Packed { worker, steps } in &dealt {
+            let place = rooms.iter().position(|room| room.worker == *worker).unwrap();
+            left[place] -= steps.len();
+            assert!(steps.iter().all(|at| rooms[place].serves(kinds[*at])), "{dealt:?}");
+            assert!(steps.windows(2).all(|pair| kinds[pair[0]] == kinds[pair[1]]), "{dealt:?}");
+        }
+        // Four components fill both that run them, so 'mail' has nobody; 'charge' has the second worker.
+        assert_eq!(left, [0, 0, 0], "{dealt:?}");
+        let placed: Vec<usize> = dealt.iter().flat_map(|packed| packed.steps.clone()).collect();
+        assert!(!placed.contains(&2) && !placed.contains(&5), "{dealt:?}");
+        assert!(placed.contains(&1) && placed.contains(&4), "{dealt:?}");
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use clock::{Clock, Timestamp};
 pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, TokenId, WorkerId};
 pub use outcome::{Failure, FailureClass, Outcome};
 pub use payload::Payload;
-pub use plan::{Plan, PlanStep, StepLimits};
+pub use plan::{EXTERNAL, Plan, PlanStep, StepLimits, external_digest, plugin_reference};

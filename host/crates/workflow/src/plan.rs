@@ -30,13 +30,13 @@ pub struct Plan {
 pub struct PlanStep {
     /// Unique within the plan.
     pub name: String,
-    /// The plugin as `namespace/name`.
+    /// The plugin as `namespace/name`; [`EXTERNAL`] where no plugin of ours runs it.
     pub plugin: String,
-    /// The version that the requirement was resolved to.
+    /// The version that the requirement was resolved to; empty for an external handler, whose version is its application's.
     pub plugin_version: String,
-    /// The component that will run.
+    /// The component that will run; for an external handler a fingerprint of its name, see [`external_digest`].
     pub digest: Digest,
-    /// The handler within the plugin.
+    /// The handler within the plugin, or the external one.
     pub handler: String,
     /// Positions of the steps whose output this one reads, in the template's order.
     pub parents: Vec<u16>,
@@ -63,6 +63,33 @@ pub struct StepLimits {
     /// The output's JSON text, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_bytes_max: Option<u64>,
+}
+
+/// What a template names in place of a plugin where workers of the application's own run the handler, in their own language.
+/// No plugin can have this name, since theirs have a namespace.
+pub const EXTERNAL: &str = "external";
+
+/// Stands for the component of an external handler, so that it can be paused, and suspected, as a component is. It says nothing
+/// of the handler's code.
+pub fn external_digest(handler: &str) -> Digest {
+    Digest::of(format!("{EXTERNAL}/{handler}").as_bytes())
+}
+
+/// The plugin as `namespace/name@version`, or [`EXTERNAL`], which has no version.
+pub fn plugin_reference(plugin: &str, version: &str) -> String {
+    if version.is_empty() { plugin.to_owned() } else { format!("{plugin}@{version}") }
+}
+
+impl PlanStep {
+    /// The external handler that runs the step, if it is one.
+    pub fn external(&self) -> Option<&str> {
+        (self.plugin == EXTERNAL).then_some(self.handler.as_str())
+    }
+
+    /// See [`plugin_reference`].
+    pub fn plugin_reference(&self) -> String {
+        plugin_reference(&self.plugin, &self.plugin_version)
+    }
 }
 
 impl Plan {

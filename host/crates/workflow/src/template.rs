@@ -63,6 +63,12 @@ pub(crate) struct PluginRequirement {
     at: Place,
 }
 
+impl PluginRequirement {
+    fn is_external(&self) -> bool {
+        self.name == crate::EXTERNAL
+    }
+}
+
 /// A step as written, in the template or in an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct StepDraft {

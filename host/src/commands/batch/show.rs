@@ -3,7 +3,7 @@
 use stepwright_store::{
     AttemptStatus, BatchEnd, BatchRecord, BatchStep, BatchSummary, NoteRecord, StoreError,
 };
-use stepwright_workflow::{BatchId, Timestamp};
+use stepwright_workflow::{BatchId, Timestamp, plugin_reference};
 
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -89,7 +89,7 @@ fn steps(steps: &[BatchStep], paint: Paint) -> String {
     for step in steps {
         let planned = step.planned.as_ref();
         let name = planned.map_or_else(|| format!("({})", step.step.position()), |step| step.name.clone());
-        let plugin = planned.map(|planned| format!("{}@{}", planned.plugin, planned.plugin_version));
+        let plugin = planned.map(|planned| plugin_reference(&planned.plugin, &planned.plugin_version));
         columns.row([
             step.task.into(),
             name.into(),

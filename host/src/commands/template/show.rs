@@ -69,11 +69,11 @@ fn table(plan: &Plan, paint: Paint) -> String {
     for step in &plan.steps {
         let parents = step.parents.iter().filter_map(|parent| plan.step(*parent));
         let parents: Vec<&str> = parents.map(|parent| parent.name.as_str()).collect();
-        let PlanStep { name, handler, plugin, plugin_version, digest, timeout_ms, retry, config, .. } = step;
+        let PlanStep { name, handler, digest, timeout_ms, retry, config, .. } = step;
         columns.row([
             name.into(),
             handler.into(),
-            format!("{plugin}@{plugin_version}").into(),
+            step.plugin_reference().into(),
             Digest::short(digest).into(),
             parents.join(", ").into(),
             when::duration(Duration::from_millis(*timeout_ms)).into(),

@@ -68,7 +68,10 @@ impl Orchestrator {
             self.announced_at = Some(tokio::time::Instant::now());
         }
         // Room that opened up while the round ran is used at once.
-        self.gathered.look.claim |= output.more && !self.sessions.rooms().is_empty();
+        let rooms = self.sessions.rooms();
+        self.gathered.look.claim |= output.more && rooms.iter().any(|room| room.wasm);
+        self.gathered.look.external |=
+            output.more_external && rooms.iter().any(|room| !room.external.is_empty());
         self.next_ready_at = if input.look.timers {
             output.next_ready_at
         } else {
@@ -114,6 +117,7 @@ impl Orchestrator {
             };
             self.send(connection, ToWorker::Welcome(welcome));
             self.gathered.look.claim = true;
+            self.gathered.look.external = true;
         }
     }
 

@@ -10,6 +10,9 @@ use stepwright_workflow::{AttemptKey, WorkerId};
 use super::Orchestrator;
 use crate::handle::Command;
 
+/// External handlers of one worker: each is a queue to look into at every claim.
+const EXTERNAL_HANDLERS_MAX: usize = 256;
+
 impl Orchestrator {
     pub(super) fn take_event(&mut self, event: OrchestratorEvent) {
         match event {
@@ -53,6 +56,15 @@ impl Orchestrator {
             );
             return self.refuse(connection, reason);
         }
+        let offered = hello.serves.external.len();
+        if offered > EXTERNAL_HANDLERS_MAX {
+            let reason = format!(
+                "the worker '{}' offers {offered} external handlers; at most {EXTERNAL_HANDLERS_MAX} are taken: \
+                 let several workers share them",
+                hello.name
+            );
+            return self.refuse(connection, reason);
+        }
         self.greeting.push(connection);
         self.gathered.joins.push((connection, hello));
     }
@@ -76,6 +88,8 @@ impl Orchestrator {
             for outcome in &partial.outcomes {
                 session.ended(AttemptKey { step: outcome.step, attempt: outcome.attempt, batch });
             }
+            // Which handlers still have steps is not remembered; the queue of each says it.
+            self.gathered.look.external |= !partial.outcomes.is_empty() && session.serves_external();
         }
         self.gathered.look.claim |= !partial.outcomes.is_empty() && self.more;
         self.gathered.reporters.extend(partial.outcomes.iter().map(|_| worker));
@@ -99,6 +113,7 @@ impl Orchestrator {
         if let Some(offer) = &heartbeat.offer {
             let grown = session.offered(offer);
             self.gathered.look.claim |= grown;
+            self.gathered.look.external |= grown;
             self.offered(worker, offer.number);
         }
         // It leaves once its books are closed.
@@ -119,6 +134,7 @@ impl Orchestrator {
         match command {
             Command::Wake => {
                 self.gathered.look.claim = true;
+                self.gathered.look.external = true;
                 self.gathered.look.timers = true;
                 self.gathered.look.cancelled = true;
                 self.peers.wanted = true;

@@ -78,6 +78,7 @@ impl Orchestrator {
         match self.store.glance(self.clock.now()).await {
             Ok(glance) => {
                 self.gathered.look.claim |= glance.claimable;
+                self.gathered.look.external |= glance.external;
                 self.gathered.look.timers |= glance.claimable;
                 self.gathered.look.cancelled |= glance.cancelled;
                 self.gathered.look.expired |= glance.expired;
@@ -197,12 +198,14 @@ impl Orchestrator {
                 // Somebody else mended it, or was about to: a resume puts steps back in several transactions.
                 Ok(mended) if mended.iter().all(|finding| matches!(finding, Finding::Parked { .. })) => {
                     self.gathered.look.claim |= !mended.is_empty();
+                    self.gathered.look.external |= !mended.is_empty();
                 }
                 Ok(mended) => {
                     let mended: Vec<String> = mended.iter().map(ToString::to_string).collect();
                     tracing::error!(task = %contradiction.task, ?mended, "a task contradicted itself, and was put right");
                     add(&self.totals.contradictions_repaired, mended.len());
                     self.gathered.look.claim = true;
+                    self.gathered.look.external = true;
                 }
                 Err(error) => tracing::error!(%error, task = %contradiction.task, "failed to repair a task"),
             }

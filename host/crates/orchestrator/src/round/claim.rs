@@ -7,7 +7,7 @@ use stepwright_store::{
     AttemptLine, AttemptStatus, BatchEnd, ClosedBatch, NewBatch, ReadyStep, StoreError, TaskInput,
 };
 use stepwright_transport::wire::{Batch, StepTask};
-use stepwright_workflow::batch::{Candidate, Packed, pack};
+use stepwright_workflow::batch::{Candidate, Packed, deal};
 use stepwright_workflow::step::StepEvent;
 use stepwright_workflow::{AttemptKey, Failure, FailureClass, Payload, StepId, TaskId};
 
@@ -28,17 +28,10 @@ struct Materials {
 
 impl Work<'_> {
     pub(super) async fn claim(&mut self, input: &RoundInput) -> Result<(), StoreError> {
-        let room: usize = input.rooms.iter().map(|room| room.steps).sum();
-        if !(input.look.claim || self.ready) || room == 0 {
-            self.out.more = input.look.claim || self.ready;
-            return Ok(());
-        }
-        let limit = room.min(self.options.claim_steps_max);
-        let found = self.tx.claimable(limit).await?;
-        let full = found.len() == limit;
+        let mut found = self.of_plugins(input).await?;
+        found.append(&mut self.of_external_handlers(input).await?);
         let ready = self.unpaused(found).await?;
         if ready.is_empty() {
-            self.out.more = full;
             return Ok(());
         }
         let materials = self.materials(&ready).await?;
@@ -46,9 +39,8 @@ impl Work<'_> {
         let (fits, oversized): (Vec<usize>, Vec<usize>) =
             (0..ready.len()).partition(|at| candidates[*at].bytes <= self.step_bytes_max());
         let fitting: Vec<Candidate> = fits.iter().map(|at| candidates[*at]).collect();
-        let packed = pack(&fitting, &input.rooms, self.options.batch);
-        let dealt: usize = packed.iter().map(|packed| packed.steps.len()).sum();
-        self.out.more = full || dealt < fits.len();
+        let packed = deal(&fitting, &input.rooms, self.options.batch);
+        self.left_behind(&fitting, &packed);
         self.lease(
             &ready,
             &candidates,
@@ -57,6 +49,47 @@ impl Work<'_> {
         )
         .await?;
         self.refuse_oversized(&ready, &oversized, input).await
+    }
+
+    /// Claimable steps of plugins, as many as there is room for.
+    async fn of_plugins(&mut self, input: &RoundInput) -> Result<Vec<ReadyStep>, StoreError> {
+        let room: usize = input.rooms.iter().filter(|room| room.wasm).map(|room| room.steps).sum();
+        let wanted = input.look.claim || self.ready;
+        if !wanted || room == 0 {
+            self.out.more = wanted;
+            return Ok(Vec::new());
+        }
+        let limit = room.min(self.options.claim_steps_max);
+        let found = self.tx.claimable(limit).await?;
+        self.out.more = found.len() == limit;
+        Ok(found)
+    }
+
+    /// The same for external handlers. What none of our workers serves is not ours to look for.
+    async fn of_external_handlers(&mut self, input: &RoundInput) -> Result<Vec<ReadyStep>, StoreError> {
+        let serving = || input.rooms.iter().filter(|room| !room.external.is_empty());
+        let room: usize = serving().map(|room| room.steps).sum();
+        if !(input.look.external || self.ready) || room == 0 {
+            return Ok(Vec::new());
+        }
+        let mut handlers: Vec<String> = serving().flat_map(|room| room.external.iter().cloned()).collect();
+        handlers.sort_unstable();
+        handlers.dedup();
+        let limit = room.min(self.options.claim_steps_max);
+        let found = self.tx.claimable_external(&handlers, limit).await?;
+        self.out.more_external = found.len() == limit;
+        Ok(found)
+    }
+
+    fn left_behind(&mut self, candidates: &[Candidate<'_>], packed: &[Packed]) {
+        let mut dealt = vec![false; candidates.len()];
+        packed.iter().flat_map(|packed| &packed.steps).for_each(|at| dealt[*at] = true);
+        for (candidate, _) in candidates.iter().zip(dealt).filter(|(_, dealt)| !dealt) {
+            match candidate.external {
+                None => self.out.more = true,
+                Some(_) => self.out.more_external = true,
+            }
+        }
     }
 
     /// Those that no pause covers. The others are set aside, so that they are met once and not by every claim.
@@ -111,7 +144,7 @@ impl Work<'_> {
     async fn lease(
         &mut self,
         ready: &[ReadyStep],
-        candidates: &[Candidate],
+        candidates: &[Candidate<'_>],
         materials: &Materials,
         packed: Vec<Packed>,
     ) -> Result<(), StoreError> {
@@ -197,7 +230,7 @@ fn new_batch(packed: &Packed, ready: &[ReadyStep]) -> NewBatch {
     NewBatch { worker: packed.worker, steps }
 }
 
-fn candidates(ready: &[ReadyStep], materials: &Materials) -> Result<Vec<Candidate>, StoreError> {
+fn candidates<'a>(ready: &[ReadyStep], materials: &'a Materials) -> Result<Vec<Candidate<'a>>, StoreError> {
     ready
         .iter()
         .zip(&materials.plans)
@@ -211,6 +244,7 @@ fn candidates(ready: &[ReadyStep], materials: &Materials) -> Result<Vec<Candidat
             Ok(Candidate {
                 step: step.step,
                 digest: plan.digest,
+                external: plan.external(),
                 bytes: STEP_BYTES + plan.config.bytes() + context + outputs,
             })
         })

@@ -62,8 +62,10 @@ pub(crate) struct RoundInput {
 /// What to look for beyond what was gathered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Look {
-    /// There may be claimable steps.
+    /// There may be claimable steps of plugins.
     pub(crate) claim: bool,
+    /// There may be claimable steps of external handlers.
+    pub(crate) external: bool,
     /// The retry time of a step has come, or is not known yet.
     pub(crate) timers: bool,
     /// Somebody may have cancelled a leased step.
@@ -79,7 +81,8 @@ const COMPLETIONS_MAX: usize = 64;
 
 impl RoundInput {
     pub(crate) fn is_idle(&self) -> bool {
-        let can_claim = self.look.claim && !self.rooms.is_empty();
+        let can_claim = self.look.claim && self.rooms.iter().any(|room| room.wasm)
+            || self.look.external && self.rooms.iter().any(|room| !room.external.is_empty());
         let told = self.joins.is_empty()
             && self.leaves.is_empty()
             && self.renewals.is_empty()
@@ -119,6 +122,7 @@ impl RoundInput {
         before(&mut self.overdue, undone.overdue);
         before(&mut self.starts, std::mem::take(&mut undone.starts));
         self.look.claim |= undone.look.claim;
+        self.look.external |= undone.look.external;
         self.look.timers |= undone.look.timers;
         self.look.cancelled |= undone.look.cancelled;
         self.look.expired |= undone.look.expired;
@@ -145,8 +149,10 @@ pub(crate) struct RoundOutput {
     pub(crate) batches: Vec<SentBatch>,
     pub(crate) created: Vec<Vec<Created>>,
     pub(crate) settled: Vec<(TaskId, TaskState)>,
-    /// Claimable steps were left behind.
+    /// Claimable steps of plugins were left behind.
     pub(crate) more: bool,
+    /// Claimable steps of external handlers were left behind that a worker of ours serves.
+    pub(crate) more_external: bool,
     /// When the next waiting step becomes claimable, as far as this round knows.
     pub(crate) next_ready_at: Option<Timestamp>,
     /// Components that became suspects, or are none any more.

@@ -203,6 +203,23 @@ impl Round for PostgresRound {
         rows.into_iter().map(ReadyRow::record).collect()
     }
 
+    async fn claimable_external(&mut self, handlers: &[String], limit: usize) -> Result<Vec<ReadyStep>> {
+        if handlers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = rows!(
+            self,
+            "find claimable steps of external handlers",
+            ReadyRow,
+            fetch_all,
+            "queries/claimable_external.sql",
+            handlers,
+            limit
+        );
+        rows.into_iter().map(ReadyRow::record).collect()
+    }
+
     async fn inputs(&mut self, tasks: &[TaskId]) -> Result<Vec<TaskInput>> {
         if tasks.is_empty() {
             return Ok(Vec::new());

@@ -93,7 +93,8 @@ impl PostgresRound {
             &columns.step_places,
             &columns.step_parents,
             now.0,
-            &columns.start_at as &[Option<i64>]
+            &columns.start_at as &[Option<i64>],
+            &columns.step_externals as &[Option<String>]
         );
         rows.into_iter().map(|row| Ok((number("place", row.place - 1)?, TaskId(row.id)))).collect()
     }

@@ -1,5 +1,7 @@
 //! Claiming steps, batches, notes, and what it all costs.
 
+use std::sync::Arc;
+
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{AttemptKey, BatchId, StepId, TaskId, WorkerId};
@@ -111,6 +113,61 @@ pub async fn a_retry_waits_until_it_is_woken(store: &dyn Store) {
     assert_eq!(world.step(keys[0].step).await.ready_at, None);
     assert_eq!(committed!(store, wake(at(1_000))), (1, None));
     assert_eq!(committed!(store, claimable(10)).len(), 3);
+}
+
+/// Each external handler has a queue of its own, which nothing but its own steps stand in, whatever becomes of them.
+pub async fn steps_of_external_handlers_have_queues_of_their_own(store: &dyn Store) {
+    let world = World::new(store, &[&[], &[], &[], &[1]]).await;
+    let external: Arc<[(u16, String)]> =
+        [(1, "charge".to_owned()), (2, "mail".to_owned()), (3, "charge".to_owned())].into();
+    let keyed = |priority| NewTask { external: external.clone(), priority, ..world.task() };
+    let (low, high) = (world.start_with(keyed(0)).await, world.start_with(keyed(7)).await);
+    let at_places = |places: &[(TaskId, u16)]| -> Vec<StepId> {
+        places.iter().map(|(task, position)| StepId::new(*task, *position)).collect()
+    };
+    let waiting = async |handlers: &[&str], limit| -> Vec<StepId> {
+        let handlers: Vec<String> = handlers.iter().map(|name| (*name).to_owned()).collect();
+        let found = committed!(store, claimable_external(&handlers, limit));
+        found.into_iter().map(|ready| ready.step).collect()
+    };
+    let of_plugins: Vec<StepId> =
+        committed!(store, claimable(10)).into_iter().map(|ready| ready.step).collect();
+    assert_eq!(of_plugins, at_places(&[(high, 0), (low, 0)]));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 1), (low, 1)]));
+    assert_eq!(waiting(&["mail", "charge"], 3).await, at_places(&[(high, 1), (high, 2), (low, 1)]));
+    assert_eq!(waiting(&["fax"], 10).await, []);
+    assert_eq!(waiting(&[], 10).await, []);
+    assert!(store.glance(NOW).await.unwrap().external);
+
+    // What fails comes back to its queue, at once or when it is woken; what depends on it comes to its own.
+    let leased = NewBatch {
+        worker: world.worker,
+        steps: at_places(&[(high, 1), (low, 1)]).into_iter().map(|step| (step, 1)).collect(),
+    };
+    let batch = committed!(store, lease(&[leased], "o", NOW))[0];
+    assert_eq!(waiting(&["charge"], 10).await, []);
+    let key = |task| AttemptKey { step: StepId::new(task, 1), attempt: 1, batch };
+    committed!(store, end(&[failed(key(low), standing(StepState::Ready, 1, 0), Some(at(50)))], NOW));
+    committed!(store, complete(&[completed(key(high), "1")], NOW));
+    committed!(store, release(&[(StepId::new(high, 3), 1)]));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 3)]));
+    committed!(store, wake(at(50)));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 3), (low, 1)]));
+
+    committed!(store, park(&at_places(&[(high, 3)]), true));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(low, 1)]));
+    committed!(store, park(&at_places(&[(high, 3)]), false));
+    let given_up = StepChange {
+        step: StepId::new(low, 1),
+        from: StepState::Ready,
+        to: standing(StepState::Error, 1, 0),
+        output: None,
+    };
+    committed!(store, change(&[given_up.clone()]));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 3)]));
+    let again = StepChange { from: StepState::Error, to: standing(StepState::Ready, 0, 0), ..given_up };
+    committed!(store, change(&[again]));
+    assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 3), (low, 1)]));
 }
 
 /// `null` for a step that finished without an output.

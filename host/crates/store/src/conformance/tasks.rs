@@ -154,6 +154,7 @@ pub async fn tasks_are_listed_by_filter_and_page(store: &dyn Store) {
         namespace: namespace.to_owned(),
         template: template.to_owned(),
         parents: Arc::from([0]),
+        external: Arc::default(),
         ..world.task()
     };
     let created =

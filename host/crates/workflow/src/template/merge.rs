@@ -26,6 +26,13 @@ pub(crate) struct MergedStep {
     pub(crate) repeat: Option<u16>,
 }
 
+impl MergedStep {
+    /// Whether workers of the application's own run it.
+    pub(crate) fn is_external(&self) -> bool {
+        self.plugin.as_ref().is_some_and(PluginRequirement::is_external)
+    }
+}
+
 pub(super) fn merge(template: &Template, environment: Option<&Environment>) -> Merged {
     let defaults =
         environment.map(|environment| environment.defaults).unwrap_or_default().over(template.defaults);

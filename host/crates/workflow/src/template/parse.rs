@@ -60,7 +60,7 @@ fn read_template(file: &str, text: &str, problems: &mut Problems) -> Option<Temp
     let input_schema = fields.get("input_schema").and_then(|node| schema(node, "input_schema", problems));
     let defaults =
         fields.get("defaults").map(|node| defaults(node, "defaults", problems)).unwrap_or_default();
-    let steps = read_steps(&fields, problems);
+    let steps = read_steps(&fields, plugin.as_ref(), problems);
     let environments =
         fields.get("environments").map(|node| environments(node, problems)).unwrap_or_default();
     Some(Template {
@@ -125,7 +125,11 @@ fn defaults(node: &Node, field: &str, problems: &mut Problems) -> Settings {
         .unwrap_or_default()
 }
 
-fn read_steps(fields: &Fields<'_>, problems: &mut Problems) -> Vec<StepDraft> {
+fn read_steps(
+    fields: &Fields<'_>,
+    template_plugin: Option<&PluginRequirement>,
+    problems: &mut Problems,
+) -> Vec<StepDraft> {
     let Some(node) = fields.required("steps", "a template has at least one step", problems) else {
         return Vec::new();
     };
@@ -149,6 +153,21 @@ fn read_steps(fields: &Fields<'_>, problems: &mut Problems) -> Vec<StepDraft> {
                 None,
                 "'handler' is missing".to_owned(),
                 help,
+            );
+        }
+        let plugin = step.plugin.as_ref().or(template_plugin);
+        if let (true, Some(limit)) =
+            (plugin.is_some_and(PluginRequirement::is_external), step.settings.sandbox_limit())
+        {
+            let field = format!("{}.{limit}", join(&step.field, "limits"));
+            let what =
+                format!("'{limit}' limits a sandbox, and an external handler runs in a process of your own");
+            problems.add(
+                step.at,
+                &field,
+                None,
+                what,
+                Some("leave it out; 'timeout' and 'limits.output' apply".to_owned()),
             );
         }
         if step.plugin.is_none() && fields.get("plugin").is_none() {

@@ -9,11 +9,12 @@ use super::merge::MergedStep;
 use super::parents;
 use super::problem::{Problems, suggest};
 use super::read::join;
+use super::values;
 use super::{
     HandlerOffer, OfferTerms, PluginOffer, PluginRequirement, PluginSource, ResolveProblems, Template,
 };
 use crate::retry::RetryPolicy;
-use crate::{Payload, Plan, PlanStep, StepLimits};
+use crate::{EXTERNAL, Payload, Plan, PlanStep, StepLimits, external_digest};
 
 pub(super) fn plan(
     template: &Template,
@@ -24,6 +25,11 @@ pub(super) fn plan(
     let mut problems = Problems::new(&template.file);
     let mut found = Vec::with_capacity(merged.steps.len());
     for step in &merged.steps {
+        if step.is_external() {
+            check_external(step, &mut problems);
+            found.push(None);
+            continue;
+        }
         let offer = step.plugin.as_ref().and_then(|wanted| find(wanted, step, plugins, &mut problems));
         if let (Some(offer), Some((handler, at))) = (&offer, &step.handler) {
             match offer.handlers.iter().find(|candidate| candidate.name == *handler) {
@@ -49,6 +55,14 @@ pub(super) fn plan(
         input_schema: template.input_schema.clone(),
         steps: expand(&merged.steps, &found),
     })
+}
+
+/// Nobody knows here what workers will offer; but a name that none can offer would wait for ever.
+fn check_external(step: &MergedStep, problems: &mut Problems) {
+    let Some((handler, at)) = &step.handler else { return };
+    if let Err(what) = values::external_handler(handler) {
+        problems.add(*at, &join(&step.field, "handler"), Some(handler.clone()), what, None);
+    }
 }
 
 /// The highest registered version that satisfies the requirement and may be had on its terms.
@@ -151,7 +165,12 @@ fn expand(steps: &[MergedStep], found: &[Option<PluginOffer>]) -> Vec<PlanStep> 
     }
     let mut expanded = Vec::with_capacity(usize::from(next));
     for (step, offer) in steps.iter().zip(found) {
-        let (Some(offer), Some((handler, _))) = (offer, &step.handler) else { continue };
+        let Some((handler, _)) = &step.handler else { continue };
+        let (plugin, plugin_version, digest) = match offer {
+            Some(offer) => (offer.name.clone(), offer.version.to_string(), offer.digest),
+            None if step.is_external() => (EXTERNAL.to_owned(), String::new(), external_digest(handler)),
+            None => continue,
+        };
         let parents: Vec<u16> = step
             .depends_on
             .iter()
@@ -164,9 +183,9 @@ fn expand(steps: &[MergedStep], found: &[Option<PluginOffer>]) -> Vec<PlanStep> 
         for index in copies {
             let mut planned = PlanStep {
                 name: index.map_or_else(|| step.name.clone(), |index| format!("{}_{index}", step.name)),
-                plugin: offer.name.clone(),
-                plugin_version: offer.version.to_string(),
-                digest: offer.digest,
+                plugin: plugin.clone(),
+                plugin_version: plugin_version.clone(),
+                digest,
                 handler: handler.clone(),
                 parents: parents.clone(),
                 config: Payload::of(&config(step, index)).unwrap_or_default(),

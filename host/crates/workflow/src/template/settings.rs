@@ -84,11 +84,18 @@ impl Settings {
             cap_ms: self.cap_ms.unwrap_or(usual.cap_ms),
             retry_after_cap_ms: self.retry_after_cap_ms.unwrap_or(usual.retry_after_cap_ms),
         };
+        // A process of the application's own has no sandbox: what the template's defaults say of one is for its other steps.
+        let sandboxed = step.external().is_none();
         step.limits = StepLimits {
-            memory_bytes_max: self.memory_bytes_max,
-            cpu_ms_max: self.cpu_ms_max,
+            memory_bytes_max: self.memory_bytes_max.filter(|_| sandboxed),
+            cpu_ms_max: self.cpu_ms_max.filter(|_| sandboxed),
             output_bytes_max: self.output_bytes_max,
         };
+    }
+
+    /// A limit that only a sandbox can keep, if there is one among these settings.
+    pub(crate) fn sandbox_limit(&self) -> Option<&'static str> {
+        self.memory_bytes_max.map(|_| "memory").or(self.cpu_ms_max.map(|_| "cpu"))
     }
 }
 

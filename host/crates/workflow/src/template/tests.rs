@@ -93,6 +93,34 @@ fn a_plan_has_merged_settings_pinned_plugins_and_expanded_steps() {
 }
 
 #[test]
+fn an_external_handler_needs_no_plugin_and_takes_no_limit_of_a_sandbox() {
+    let ship = "{ name: ship, handler: ship, depends_on: [item, check], timeout: 5s }";
+    let external = |fields: &str| changed(ship, &format!("{{ name: ship, plugin: external, {fields} }}"));
+    let with_limits = external("handler: Shop::Ship, depends_on: [item]").replace(
+        "defaults: { timeout: 20s,",
+        "defaults: { timeout: 20s, limits: { memory: 8MiB, output: 1KiB },",
+    );
+    let plan = Template::parse("t.yaml", &with_limits).unwrap().resolve("production", &Shop).unwrap();
+    let ship = &plan.steps[4];
+    assert_eq!((ship.external(), ship.plugin_reference().as_str()), (Some("Shop::Ship"), "external"));
+    assert_eq!(ship.digest, external_digest("Shop::Ship"));
+    assert_eq!((ship.limits.memory_bytes_max, ship.limits.output_bytes_max), (None, Some(1 << 10)));
+    assert_eq!((plan.steps[0].external(), plan.steps[0].limits.memory_bytes_max), (None, Some(8 << 20)));
+
+    let bad_name = Template::parse("t.yaml", &external("handler: 'no name'")).unwrap();
+    let refused = bad_name.resolve("production", &Shop).unwrap_err().to_string();
+    assert!(
+        refused.contains("steps[2].handler: 'no name' is no name of an external handler; write up to 128 of"),
+        "{refused}"
+    );
+    let refused = problems(&external("handler: ship, limits: { cpu: 1s }"));
+    assert!(
+        refused.contains("steps[2].limits.cpu: 'cpu' limits a sandbox, and an external handler runs"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn each_mistake_has_its_message() {
     check(
         "version: 1.2.0",

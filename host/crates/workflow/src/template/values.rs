@@ -2,6 +2,11 @@
 
 use semver::VersionReq;
 
+use crate::EXTERNAL;
+
+/// The longest name of an external handler, in bytes.
+const EXTERNAL_HANDLER_MAX: usize = 128;
+
 /// A duration such as `250ms` or `5m`, in milliseconds.
 pub fn duration_ms(text: &str) -> Result<u64, String> {
     let wanted = || {
@@ -58,9 +63,13 @@ pub(crate) fn name(text: &str) -> Result<(), String> {
 
 /// `namespace/name@requirement`.
 pub(crate) fn plugin(text: &str) -> Result<(String, VersionReq), String> {
+    if text == EXTERNAL {
+        return Ok((EXTERNAL.to_owned(), VersionReq::STAR));
+    }
     let wanted = || {
         format!(
-            "'{text}' is not a plugin requirement; write namespace/name@requirement, such as shop/shop@^1"
+            "'{text}' is not a plugin requirement; write namespace/name@requirement, such as shop/shop@^1, or '{EXTERNAL}' \
+             for a handler that workers of your own run"
         )
     };
     let (path, requirement) = text.split_once('@').ok_or_else(wanted)?;
@@ -75,6 +84,17 @@ pub(crate) fn plugin(text: &str) -> Result<(String, VersionReq), String> {
     let requirement = VersionReq::parse(requirement)
         .map_err(|error| format!("'{requirement}' is not a version requirement ({error}); write one as Cargo does, such as ^1.2 or =1.2.3"))?;
     Ok((path.to_owned(), requirement))
+}
+
+/// The name under which workers offer an external handler.
+pub(crate) fn external_handler(text: &str) -> Result<(), String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+    if (1..=EXTERNAL_HANDLER_MAX).contains(&text.len()) && text.chars().all(fits) {
+        return Ok(());
+    }
+    Err(format!(
+        "'{text}' is no name of an external handler; write up to {EXTERNAL_HANDLER_MAX} of a-z, A-Z, 0-9, '_', '-', '.', ':' and '/'"
+    ))
 }
 
 #[cfg(test)]
