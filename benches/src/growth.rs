@@ -66,6 +66,10 @@ pub(crate) fn print(grown: &[Growth]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// When the first task of a history was created, and how long after each the next one was, in milliseconds.
+pub(crate) const BEGUN_MS: i64 = 1_700_000_000_000;
+pub(crate) const EVERY_MS: i64 = 100;
+
 fn context() -> String {
     format!("{{\"n\":1,\"note\":\"{:x<160}\"}}", "")
 }
@@ -80,8 +84,9 @@ pub(crate) async fn fill_server(database: &Database, plan: i64, tasks: usize) ->
             .to_owned(),
         format!(
             "INSERT INTO tasks (id, plan_id, namespace, template, state, priority, created_at, started_at, finished_at)
-             SELECT nextval('task_ids'), {plan}, 'shapes', 'noop_chain_5', 'complete', 0, 1, 1, 1
-             FROM generate_series(1, {tasks})"
+             SELECT nextval('task_ids'), {plan}, 'shapes', 'noop_chain_5', 'complete', 0, {BEGUN_MS} + i * {EVERY_MS},
+                    {BEGUN_MS} + i * {EVERY_MS} + 5, {BEGUN_MS} + i * {EVERY_MS} + 20 + i * 7919 % 977
+             FROM generate_series(1::bigint, {tasks}) AS n (i)"
         ),
         format!("INSERT INTO task_inputs SELECT id, '{context}', '[]' FROM tasks"),
         "INSERT INTO batches (id, worker_id, created_at, closed_at, ended, steps)
@@ -93,7 +98,10 @@ pub(crate) async fn fill_server(database: &Database, plan: i64, tasks: usize) ->
         ),
         "INSERT INTO attempts (step_id, attempt, batch_id, started_at, recorded_at, execution_us, cpu_us, memory_bytes_peak,
                                status, digest, output)
-         SELECT id, 1, batch_id, 1, 1, 20, 20, 65536, 'completed', sha256(id::text::bytea), '{\"value\": 1}' FROM steps"
+         SELECT s.id, 1, s.batch_id, t.started_at, t.finished_at, 20 + s.id % 1009 + CASE WHEN s.id % 5003 = 0 THEN 2000000 ELSE 0 END,
+                20, 65536, 'completed', sha256(s.id::text::bytea), '{\"value\": 1}'
+         FROM steps AS s
+         JOIN tasks AS t ON t.id = s.id >> 16"
             .to_owned(),
         "VACUUM ANALYZE".to_owned(),
         "CHECKPOINT".to_owned(),
@@ -123,7 +131,9 @@ pub(crate) async fn fill_file(path: &Path, plan: i64, tasks: usize) -> anyhow::R
         format!(
             "INSERT INTO tasks (plan_id, namespace, template, state, priority, created_at, started_at, finished_at)
              WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {tasks})
-             SELECT {plan}, 'shapes', 'noop_chain_5', 'complete', 0, 1, 1, 1 FROM n"
+             SELECT {plan}, 'shapes', 'noop_chain_5', 'complete', 0, {BEGUN_MS} + i * {EVERY_MS}, {BEGUN_MS} + i * {EVERY_MS} + 5,
+                    {BEGUN_MS} + i * {EVERY_MS} + 20 + i * 7919 % 977
+             FROM n"
         ),
         format!("INSERT INTO task_inputs (task_id, context, tags) SELECT id, '{context}', '[]' FROM tasks"),
         "INSERT INTO batches (id, worker_id, created_at, closed_at, ended, steps)
@@ -136,7 +146,10 @@ pub(crate) async fn fill_file(path: &Path, plan: i64, tasks: usize) -> anyhow::R
         ),
         "INSERT INTO attempts (step_id, attempt, batch_id, started_at, recorded_at, execution_us, cpu_us, memory_bytes_peak,
                                status, digest)
-         SELECT id, 1, batch_id, 1, 1, 20, 20, 65536, 'completed', randomblob(32) FROM steps"
+         SELECT s.id, 1, s.batch_id, t.started_at, t.finished_at, 20 + s.id % 1009 + iif(s.id % 5003 = 0, 2000000, 0), 20, 65536,
+                'completed', randomblob(32)
+         FROM steps AS s
+         JOIN tasks AS t ON t.id = s.id >> 16"
             .to_owned(),
         "COMMIT".to_owned(),
         "PRAGMA wal_checkpoint(TRUNCATE)".to_owned(),

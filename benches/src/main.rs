@@ -8,6 +8,7 @@ mod floor;
 mod growth;
 mod hostile;
 mod load;
+mod queries;
 mod report;
 mod start;
 mod usage;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
 async fn run(arguments: &[String]) -> anyhow::Result<()> {
     if let Some(at) = arguments.iter().position(|argument| argument == "--hostile") {
         return hostile::run(&arguments[at + 1..]).await;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--queries") {
+        return queries::run(&arguments[at + 1..]).await;
     }
     if arguments == ["--start"] {
         return start::run().await;

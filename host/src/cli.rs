@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::commands::analytics::{self, AnalyticsArguments};
 use crate::commands::batch::BatchCommand;
 use crate::commands::conformance::{self, ConformanceArguments};
 use crate::commands::db::{PruneArguments, StatsArguments};
@@ -13,6 +14,7 @@ use crate::commands::grants::GrantsCommand;
 use crate::commands::orchestrator::OrchestratorCommand;
 use crate::commands::pause;
 use crate::commands::plugin::PluginCommand;
+use crate::commands::slowest::SlowestCommand;
 use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
 use crate::commands::token::TokenCommand;
@@ -122,6 +124,15 @@ pub(crate) enum Command {
     /// Look at orchestrators
     #[command(subcommand)]
     Orchestrator(OrchestratorCommand),
+    /// Sum up tasks and steps since a moment, with percentiles and one number for how well it goes
+    #[command(after_help = analytics::EXAMPLES)]
+    Analytics(AnalyticsArguments),
+    /// Find the tasks and steps that took longest
+    #[command(subcommand)]
+    Slowest(SlowestCommand),
+    /// Count what stands where: tasks, steps, failures, workers, connections
+    #[command(after_help = "Examples:\n  stepwright health\n  stepwright health --json")]
+    Health,
     /// Prove that no step is stuck, or say which is
     #[command(after_help = "Examples:\n  stepwright doctor\n  stepwright doctor --repair --json")]
     Doctor(DoctorArguments),

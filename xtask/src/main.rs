@@ -21,6 +21,7 @@ usage: cargo xtask <command>
   demo [--orders N] [--seed N]            build everything and fulfil orders with two worker processes (default 1000)
   test [--fast]                           everything that must pass; --fast leaves out clippy and the documentation
   bench [W1…W4] [--in-flight N] [--micro] the figures of docs/benchmarks.md, in release mode; --store postgres, --growth
+  bench --queries [--tasks N]             what the performance queries take with finished tasks in the database, on both engines
   bench --hostile [--seconds N]           honest steps per second without hostile ones beside them, and with one in five (60 s)
   simulate [--seed S] [--minutes M]       play seeded schedules of faults against the real parts; --story prints one
   schemathesis [--seed S] [--examples N]  play requests made from the HTTP API's own document against `dev`

@@ -1,5 +1,6 @@
 //! What each verb does. Stdout is for data, stderr for everything else.
 
+pub(crate) mod analytics;
 pub(crate) mod batch;
 mod completions;
 pub(crate) mod conformance;
@@ -7,11 +8,13 @@ pub(crate) mod db;
 mod dev;
 pub(crate) mod doctor;
 pub(crate) mod grants;
+mod health;
 mod orchestrate;
 pub(crate) mod orchestrator;
 pub(crate) mod pause;
 pub(crate) mod plugin;
 mod settings;
+pub(crate) mod slowest;
 pub(crate) mod task;
 pub(crate) mod template;
 pub(crate) mod token;
@@ -19,6 +22,8 @@ mod work;
 pub(crate) mod worker;
 
 use std::sync::Arc;
+
+use stepwright_workflow::Timestamp;
 
 use crate::cli::{Cli, Command, OrchestrateFlags, WorkFlags};
 use crate::clock::SystemClock;
@@ -76,10 +81,18 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Orchestrator(command) => orchestrator::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Conformance(arguments) => conformance::run(arguments, context).await,
+        Command::Analytics(arguments) => analytics::run(&arguments, context).await,
+        Command::Slowest(command) => slowest::run(command, context).await,
+        Command::Health => health::run(context).await,
         Command::Db(command) => db::run(&command, context).await,
         // These need neither runtime nor context, and were done before.
         Command::Config(_) | Command::Completions { .. } | Command::CompileComponent => Ok(Exit::Good),
     }
+}
+
+/// The moment so many milliseconds ago.
+fn since(now: Timestamp, ms: u64) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
 /// The process that a host starts for each component that it compiles.

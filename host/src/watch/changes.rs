@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::Serialize;
 use stepwright_store::{StepRecord, TaskRecord};
+use stepwright_workflow::insight::Reasons;
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{StepId, TaskId, Timestamp};
 
-use super::reason::Reasons;
 use crate::output::when;
 
 /// One change. As JSON it is one line of `--watch --json`.
@@ -73,7 +73,8 @@ impl Told {
     /// Everything that is new since the last call, steps by position and the task last. A step that waits for its parents
     /// is no news.
     pub(crate) fn news(&mut self, record: &TaskRecord, now: Timestamp) -> Vec<Change> {
-        let reasons = Reasons::of(record, now);
+        let view = record.view(&[]);
+        let reasons = Reasons::of(&view, now);
         let mut news = Vec::new();
         for step in &record.steps_detail {
             let standing = (step.state, step.attempt);
@@ -92,7 +93,7 @@ impl Told {
 fn of_step(task: TaskId, step: &StepRecord, reasons: &Reasons<'_>) -> Change {
     let detail = match (step.state, step.execution_us) {
         (StepState::Complete, Some(us)) => when::micros(us),
-        _ => reasons.why(step),
+        _ => reasons.why(&step.view()),
     };
     Change::Step { task, step: step.name.clone(), state: step.state, attempt: step.attempt, detail }
 }

@@ -4,7 +4,6 @@
 
 mod changes;
 mod live;
-mod reason;
 #[cfg(test)]
 pub(crate) mod samples;
 mod tally;
@@ -24,7 +23,7 @@ use changes::Told;
 use live::Live;
 use tally::{CountsLine, Tally};
 
-pub(crate) use reason::{Reasons, one_line};
+pub(crate) use stepwright_workflow::insight::one_line;
 pub(crate) use tally::Counts;
 pub(crate) use tree::Tree;
 

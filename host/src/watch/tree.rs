@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use stepwright_store::{StepRecord, TaskRecord};
 use stepwright_workflow::Timestamp;
 use stepwright_workflow::graph::Graph;
+use stepwright_workflow::insight::Reasons;
 use stepwright_workflow::step::StepState;
 
-use super::reason::Reasons;
 use crate::output::paint::{Paint, Tone, step_sign, step_tone, task_tone};
 use crate::output::when;
 
@@ -53,7 +53,8 @@ impl Tree {
 
     /// The task's lines: a heading, then its steps.
     pub(crate) fn lines(&self, record: &TaskRecord, now: Timestamp, paint: Paint) -> Vec<String> {
-        let reasons = Reasons::of(record, now);
+        let view = record.view(&[]);
+        let reasons = Reasons::of(&view, now);
         let steps = &record.steps_detail;
         let shown: Vec<(&Branch, &StepRecord)> = self
             .0
@@ -131,7 +132,7 @@ fn detail(step: &StepRecord, reasons: &Reasons<'_>) -> String {
             more => format!("{more} attempts"),
         });
     }
-    let why = reasons.why(step);
+    let why = reasons.why(&step.view());
     if !why.is_empty() {
         parts.push(why);
     }

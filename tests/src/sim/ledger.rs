@@ -91,3 +91,26 @@ impl Retention for SimStore {
         blocking(self.inner.size())
     }
 }
+
+#[async_trait]
+impl Performance for SimStore {
+    async fn analytics(&self, query: &AnalyticsQuery, now: Timestamp) -> Result<Analytics> {
+        self.read("analytics").await?;
+        blocking(self.inner.analytics(query, now))
+    }
+
+    async fn slowest_tasks(&self, query: &SlowestQuery) -> Result<Vec<SlowTask>> {
+        self.read("slowest_tasks").await?;
+        blocking(self.inner.slowest_tasks(query))
+    }
+
+    async fn slowest_steps(&self, query: &SlowestQuery) -> Result<SlowSteps> {
+        self.read("slowest_steps").await?;
+        blocking(self.inner.slowest_steps(query))
+    }
+
+    async fn health(&self, now: Timestamp) -> Result<Health> {
+        self.read("health").await?;
+        blocking(self.inner.health(now))
+    }
+}

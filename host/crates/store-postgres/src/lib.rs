@@ -12,6 +12,7 @@ mod encode;
 mod error;
 mod ledger;
 mod orchestrators;
+mod performance;
 mod reads;
 mod retention;
 mod round;

@@ -11,6 +11,7 @@ mod error;
 mod ledger;
 mod lock;
 mod orchestrators;
+mod performance;
 mod reads;
 mod retention;
 mod round;

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod orchestrators;
 pub mod outcomes;
 pub mod pauses;
+pub mod performance;
 pub mod plugins;
 pub mod retention;
 pub mod tasks;
@@ -140,6 +141,12 @@ macro_rules! conformance {
                 notes_about_nothing_go_by_age,
                 workers_go_once_nothing_refers_to_them,
                 tables_are_measured;
+            performance:
+                figures_are_those_of_a_plain_count,
+                the_slowest_are_found_among_all,
+                health_counts_what_stands_where,
+                what_cannot_be_counted_is_said,
+                a_task_is_told_as_a_whole;
         }
     };
     (@tests $open:path; $($module:ident: $($case:ident),+;)+) => {

@@ -8,6 +8,7 @@ pub mod conformance;
 mod error;
 pub mod ledger;
 mod pause;
+pub mod performance;
 mod plugin;
 mod presence;
 pub mod record;
@@ -29,6 +30,10 @@ use stepwright_workflow::{
 pub use error::StoreError;
 pub use ledger::*;
 pub use pause::{PauseRecord, SuspectRecord};
+pub use performance::{
+    Analytics, AnalyticsQuery, Connections, FailureCounts, Health, Performance, QueueCounts, SlowStep,
+    SlowSteps, SlowTask, SlowestQuery, StepFigures, TaskFigures,
+};
 pub use plugin::{NewPlugin, PluginChange, PluginDeed, PluginRecord, PluginState};
 pub use presence::{NewOrchestrator, OrchestratorRecord};
 pub use record::*;
@@ -42,7 +47,7 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A database of tasks. Cheap to share; every method may be called from any task at any time.
 #[async_trait]
-pub trait Store: Ledger + Retention + Send + Sync + 'static {
+pub trait Store: Ledger + Retention + Performance + Send + Sync + 'static {
     /// Opens a write transaction. Nothing that it does is seen by others before [`Round::commit`] has returned; dropping it
     /// undoes everything. Waits for other writers, and fails with [`StoreError::Busy`] when that takes too long.
     async fn round(&self) -> Result<Box<dyn Round>>;

@@ -2,8 +2,10 @@
 //! row means the same whichever of them it came from.
 
 mod ledger;
+mod performance;
 
 pub use ledger::*;
+pub use performance::*;
 
 use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::pause::PauseTarget;

@@ -1,6 +1,9 @@
 //! What reads for people bring back: whole tasks, their attempts and notes, workers, and figures.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
+use stepwright_workflow::insight::{PauseView, StepView, TaskView};
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Digest, Failure, Payload, PlanId, StepId, TaskId, Timestamp, WorkerId};
@@ -157,6 +160,58 @@ pub struct StepRecord {
     pub failure: Option<Failure>,
     /// How long its last attempt ran, in microseconds.
     pub execution_us: Option<u64>,
+}
+
+impl TaskRecord {
+    /// The task as the rules look at it, with what its recorded attempts took; without any, a step took what its last one did.
+    pub fn view<'a>(&'a self, attempts: &[AttemptRecord]) -> TaskView<'a> {
+        let mut times: HashMap<StepId, (Timestamp, Timestamp, u64)> = HashMap::new();
+        for attempt in attempts {
+            let AttemptRecord { recorded_at, execution_us, .. } = *attempt;
+            let (first, last, took) =
+                times.entry(attempt.step).or_insert((recorded_at, recorded_at, execution_us));
+            if recorded_at < *first {
+                (*first, *took) = (recorded_at, execution_us);
+            }
+            *last = recorded_at.max(*last);
+        }
+        // The first attempt, and from its record to that of the last.
+        let time_us = |(first, last, took): &(Timestamp, Timestamp, u64)| {
+            let between = last.since(*first).as_micros();
+            took.saturating_add(u64::try_from(between).unwrap_or(u64::MAX))
+        };
+        let step = |step: &'a StepRecord| match times.get(&step.id) {
+            Some(times) => StepView { time_us: time_us(times), ..step.view() },
+            None => step.view(),
+        };
+        let pause =
+            |pause: &'a PauseRecord| PauseView { target: &pause.target, who: &pause.who, why: &pause.why };
+        TaskView {
+            task: self.summary.id,
+            state: self.summary.state,
+            pauses: self.pauses.iter().map(pause).collect(),
+            steps: self.steps_detail.iter().map(step).collect(),
+        }
+    }
+}
+
+impl StepRecord {
+    /// The step as the rules look at it.
+    pub fn view(&self) -> StepView<'_> {
+        StepView {
+            name: &self.name,
+            parents: &self.parents,
+            state: self.state,
+            attempt: self.attempt,
+            ready_at: self.ready_at,
+            paused: self.paused,
+            worker: self.worker.as_deref(),
+            progress: self.progress,
+            note: self.note.as_deref(),
+            failure: self.failure.as_ref(),
+            time_us: self.execution_us.unwrap_or(0),
+        }
+    }
 }
 
 /// A recorded attempt.

@@ -6,9 +6,12 @@
 pub mod audit;
 pub mod batch;
 pub mod clock;
+pub mod distribution;
 pub mod finalize;
 pub mod graph;
+pub mod health;
 pub mod ids;
+pub mod insight;
 pub mod outcome;
 pub mod pause;
 pub mod payload;
@@ -18,6 +21,7 @@ pub mod retry;
 pub mod step;
 pub mod task;
 pub mod template;
+pub mod when;
 
 pub use clock::{Clock, Timestamp};
 pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, TokenId, WorkerId};

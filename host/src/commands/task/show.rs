@@ -1,10 +1,11 @@
 //! `task show`: everything that is known about one task, and what to do about it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, Store, StoreError, TaskRecord};
-use stepwright_workflow::finalize::{
-    ExecutionStatus, RecommendedAction, StepGlance, completion_percent, summarise,
-};
+use stepwright_workflow::finalize::{ExecutionStatus, RecommendedAction};
+use stepwright_workflow::insight::{Bottleneck, CriticalPath, Reasons, StepReason, TaskContext};
 use stepwright_workflow::{TaskId, Timestamp};
 
 use super::books::Books;
@@ -14,10 +15,14 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
 use crate::output::paint::{Paint, Tone};
-use crate::watch::{Reasons, Tree, one_line};
+use crate::output::when;
+use crate::watch::{Tree, one_line};
 
 /// Steps whose advice is written out; the next ones would say the same.
 const ADVICE_STEPS_MAX: usize = 3;
+
+/// Steps of the critical path that are named; of a longer one the first and the last of them are.
+const PATH_STEPS_MAX: usize = 8;
 
 /// What to show.
 #[derive(Debug, clap::Args)]
@@ -44,18 +49,16 @@ struct Shown<'a> {
     execution_status: ExecutionStatus,
     recommended_action: RecommendedAction,
     completion_percent: u8,
+    /// How far each step is from those that wait for nothing.
+    dependency_levels: BTreeMap<String, u16>,
+    /// Steps that could be claimed now.
+    viable_steps: Vec<String>,
+    critical_path: CriticalPath,
+    bottleneck: Option<Bottleneck>,
     /// Steps that wait, run or failed.
-    reasons: Vec<StepReason<'a>>,
+    reasons: Vec<StepReason>,
     attempts: &'a [AttemptRecord],
     notes: &'a [NoteRecord],
-}
-
-#[derive(Serialize)]
-struct StepReason<'a> {
-    step: &'a str,
-    why: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    advice: Option<String>,
 }
 
 /// What was read about a task.
@@ -103,28 +106,22 @@ async fn tell(store: &dyn Store, record: &TaskRecord, context: &Context) -> Resu
 }
 
 impl Known {
-    fn glances(&self) -> Vec<StepGlance> {
-        let glance = |step: &StepRecord| StepGlance {
-            state: step.state,
-            ready_at: step.ready_at,
-            paused: step.paused,
-        };
-        self.record.steps_detail.iter().map(glance).collect()
+    fn context(&self) -> TaskContext {
+        TaskContext::of(&self.record.view(&self.attempts), self.now)
     }
 
     fn shown(&self) -> Shown<'_> {
-        let glances = self.glances();
-        let (execution_status, recommended_action) = summarise(self.record.summary.state, &glances, self.now);
-        let reasons = Reasons::of(&self.record, self.now);
-        let reason = |step: &'_ StepRecord| (reasons.why(step), reasons.advice(step));
-        let steps = self.record.steps_detail.iter().map(|step| (step.name.as_str(), reason(step)));
-        let waiting = steps.filter(|(_, (why, _))| !why.is_empty());
+        let context = self.context();
         Shown {
             record: &self.record,
-            execution_status,
-            recommended_action,
-            completion_percent: completion_percent(&glances),
-            reasons: waiting.map(|(step, (why, advice))| StepReason { step, why, advice }).collect(),
+            execution_status: context.execution_status,
+            recommended_action: context.recommended_action,
+            completion_percent: context.completion_percent,
+            dependency_levels: context.dependency_levels,
+            viable_steps: context.viable_steps,
+            critical_path: context.critical_path,
+            bottleneck: context.bottleneck,
+            reasons: context.reasons,
             attempts: &self.attempts,
             notes: &self.notes,
         }
@@ -133,7 +130,8 @@ impl Known {
     fn render(&self, arguments: &ShowArguments, paint: Paint) -> String {
         let mut parts =
             vec![Tree::of(&self.record.steps_detail).lines(&self.record, self.now, paint).join("\n")];
-        parts.push(self.facts());
+        let context = self.context();
+        parts.push([self.facts()].into_iter().chain(insights(&context)).collect::<Vec<_>>().join("\n"));
         let is_told = |attempt: &&AttemptRecord| {
             arguments.attempts || arguments.logs || attempt.status != AttemptStatus::Completed
         };
@@ -147,7 +145,7 @@ impl Known {
         if !self.notes.is_empty() {
             parts.push(ledger::notes(&self.notes, &self.record, paint));
         }
-        parts.push(self.advice(paint));
+        parts.push(self.advice(context.recommended_action, paint));
         parts.join("\n\n")
     }
 
@@ -166,9 +164,7 @@ impl Known {
         facts
     }
 
-    fn advice(&self, paint: Paint) -> String {
-        let glances = self.glances();
-        let (_, action) = summarise(self.record.summary.state, &glances, self.now);
+    fn advice(&self, action: RecommendedAction, paint: Paint) -> String {
         let sentence = match action {
             RecommendedAction::ExecuteReadySteps => "steps are ready: make sure that a worker is there",
             RecommendedAction::WaitForCompletion => "nothing to do: it runs, or waits for its next attempt",
@@ -180,9 +176,10 @@ impl Known {
             RecommendedAction::FinalizeTask => "nothing to do: it has ended",
         };
         let mut lines = vec![paint.of(Tone::Strong, sentence)];
-        let reasons = Reasons::of(&self.record, self.now);
-        let steps = self.record.steps_detail.iter();
-        let advice = steps.filter_map(|step| Some(format!("  {}: {}", step.name, reasons.advice(step)?)));
+        let view = self.record.view(&[]);
+        let reasons = Reasons::of(&view, self.now);
+        let advice =
+            view.steps.iter().filter_map(|step| Some(format!("  {}: {}", step.name, reasons.advice(step)?)));
         lines.extend(advice.take(if action == RecommendedAction::FinalizeTask {
             0
         } else {
@@ -192,9 +189,55 @@ impl Known {
     }
 }
 
+/// The critical path and the bottleneck, a line each.
+fn insights(context: &TaskContext) -> Vec<String> {
+    let mut lines = Vec::new();
+    let CriticalPath { steps, time_us, unfinished } = &context.critical_path;
+    if !steps.is_empty() {
+        let half = PATH_STEPS_MAX / 2;
+        let named: Vec<&str> = match steps.len() {
+            ..=PATH_STEPS_MAX => steps.iter().map(String::as_str).collect(),
+            all => {
+                let ends = steps[..half].iter().map(String::as_str);
+                ends.chain(["…"]).chain(steps[all - half..].iter().map(String::as_str)).collect()
+            }
+        };
+        let rest = if *unfinished == 0 {
+            String::new()
+        } else {
+            format!(", {unfinished} of {} unfinished", steps.len())
+        };
+        lines.push(format!("critical path: {}, {}{rest}", named.join(" → "), when::micros(*time_us)));
+    }
+    if let Some(Bottleneck { step, why, .. }) = &context.bottleneck {
+        lines.push(format!("bottleneck: {step}: {why}"));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_path_is_told_by_its_ends() {
+        let names: Vec<String> = (0..20).map(|step| format!("s{step}")).collect();
+        let parents: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+        let steps: Vec<(&str, StepState, &[&str])> = (0..20)
+            .map(|at| {
+                (
+                    names[at].as_str(),
+                    StepState::Complete,
+                    if at == 0 { &[][..] } else { &parents[at - 1][..] },
+                )
+            })
+            .collect();
+        let record = samples::task(7, &steps);
+        let context = TaskContext::of(&record.view(&[]), Timestamp(0));
+        let line = "critical path: s0 → s1 → s2 → s3 → … → s16 → s17 → s18 → s19, 24 ms";
+        assert_eq!(insights(&context)[0], line);
+    }
+
     use crate::watch::samples;
     use stepwright_workflow::step::StepState;
     use stepwright_workflow::task::TaskState;
@@ -224,6 +267,8 @@ mod tests {
 └─ ✖ pay    1 attempt · permanent (declined): the card was declined
 
 created 1970-01-01T00:00:00.000Z, key order-7, kind=declined
+critical path: validate → pay, 1.2 ms, 1 of 2 unfinished
+bottleneck: pay: failed: permanent (declined): the card was declined
 
 it goes on when the steps in error are retried, resolved or skipped
   pay: 'stepwright task retry 7 --step pay' tries it again, 'task resolve 7 --step pay --output JSON' gives it an output, \
@@ -243,6 +288,13 @@ it goes on when the steps in error are retried, resolved or skipped
         assert_eq!(json["completion_percent"], 50);
         assert_eq!(json["steps_detail"][1]["failure"]["code"], "declined");
         assert_eq!(json["reasons"][0]["step"], "pay");
+        assert_eq!(json["critical_path"]["steps"], serde_json::json!(["validate", "pay"]));
+        assert_eq!(
+            (&json["bottleneck"]["step"], &json["bottleneck"]["kind"]),
+            (&"pay".into(), &"failed".into())
+        );
+        assert_eq!(json["dependency_levels"]["pay"], 1);
+        assert_eq!(json["viable_steps"], serde_json::json!([]));
         assert_eq!(json["attempts"], serde_json::json!([]));
     }
 }

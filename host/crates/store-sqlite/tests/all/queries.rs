@@ -73,6 +73,18 @@ const HOT: &[(&str, &str)] = hot![
     "workers_renew",
 ];
 
+/// What people ask of the whole. They may read all plans, and what other parts of the statement found.
+const FIGURES: &[(&str, &str)] = hot![
+    "analytics_durations",
+    "analytics_steps",
+    "analytics_tasks",
+    "health_errors",
+    "health_queue",
+    "health_steps",
+    "slowest_steps",
+    "slowest_tasks",
+];
+
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
 const GROWING: [&str; 8] =
     ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
@@ -130,6 +142,30 @@ async fn no_hot_statement_reads_a_whole_table() {
         assert!(!lines.is_empty(), "{name} was not explained");
         let whole: Vec<_> = lines.iter().filter(|line| reads_a_whole_table(line, &lines)).collect();
         assert!(whole.is_empty(), "{name}: {lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn no_figure_reads_all_tasks_steps_or_attempts() {
+    let (_store, folder) = file().await;
+    let mut connection =
+        SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
+    for (name, statement) in FIGURES {
+        let lines = explained(&mut connection, statement).await;
+        // Statements name tables so, or by their initial.
+        let grows = |line: &&String| {
+            let scanned = line.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            scanned.is_some_and(|table| {
+                ["tasks", "t", "steps", "s", "attempts", "a", "batches", "b", "workers", "w"].contains(&table)
+            })
+        };
+        let whole = lines.iter().filter(grows).filter(|line| reads_a_whole_table(line, &lines));
+        assert_eq!(whole.count(), 0, "{name}: {lines:#?}");
+        let rows_of_tasks =
+            |line: &&String| line.contains("INDEX tasks_settled") && !line.contains("COVERING");
+        assert_eq!(lines.iter().filter(rows_of_tasks).count(), 0, "{name}: {lines:#?}");
+        // An index made for one statement reads the whole table first.
+        assert!(!lines.iter().any(|line| line.contains("AUTOMATIC")), "{name}: {lines:#?}");
     }
 }
 
