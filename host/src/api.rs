@@ -4,12 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use stepwright_api::view::{HistoryEvent, RegisteredPlugin, StepReason};
+use stepwright_api::view::{HistoryEvent, RegisteredPlugin};
 use stepwright_api::{Acceptor, Api, ApiOptions, Host, Parts, Problem, RegisterError, Secret, Upload};
 use stepwright_orchestrator::OrchestratorHandle;
 use stepwright_store::{Store, TaskRecord, TokenScope};
 use stepwright_transport::gate::GateTls;
-use stepwright_workflow::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +20,6 @@ use crate::commands::token::secret;
 use crate::config::Listen;
 use crate::context::Context;
 use crate::error::CliError;
-use crate::watch::Reasons;
 
 /// Where `dev` serves the API unless it is told otherwise.
 const DEV: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7_780);
@@ -127,17 +125,6 @@ impl Host for Process {
 
     async fn wake(&self) {
         self.context.wake(self.store.as_ref()).await;
-    }
-
-    fn reasons(&self, task: &TaskRecord, now: Timestamp) -> Vec<StepReason> {
-        let reasons = Reasons::of(task, now);
-        let steps = task.steps_detail.iter();
-        let told = steps.map(|step| StepReason {
-            step: step.name.clone(),
-            why: reasons.why(step),
-            advice: reasons.advice(step),
-        });
-        told.filter(|reason| !reason.why.is_empty()).collect()
     }
 
     async fn history(&self, task: &TaskRecord) -> Result<Vec<HistoryEvent>, Problem> {

@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::limit::Limits;
 use crate::options::ApiOptions;
 use crate::problem::Problem;
-use crate::view::{HistoryEvent, RegisteredPlugin, StepReason};
+use crate::view::{HistoryEvent, RegisteredPlugin};
 
 /// How long a start may wait for the pump: it waits only while the database is away.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -35,8 +35,6 @@ pub trait Host: Send + Sync + 'static {
     fn draw(&self) -> Result<Secret, String>;
     /// Tells orchestrators, here and elsewhere, to look at the database now.
     async fn wake(&self);
-    /// Why the steps of a task are where they are, for those that wait, run or failed.
-    fn reasons(&self, task: &TaskRecord, now: Timestamp) -> Vec<StepReason>;
     /// Everything that ever happened to a task, oldest first.
     async fn history(&self, task: &TaskRecord) -> Result<Vec<HistoryEvent>, Problem>;
 }

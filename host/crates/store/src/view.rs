@@ -205,6 +205,7 @@ impl StepRecord {
             attempt: self.attempt,
             ready_at: self.ready_at,
             paused: self.paused,
+            external: self.external.as_deref(),
             worker: self.worker.as_deref(),
             progress: self.progress,
             note: self.note.as_deref(),

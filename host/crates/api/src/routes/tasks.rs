@@ -116,10 +116,7 @@ async fn show(State(app): State<App>, At(id): At<Id>) -> Result<Answer<Task>, Pr
 
 /// A task as it is now.
 pub(super) async fn view(app: &Inner, id: TaskId) -> Result<Task, Problem> {
-    let record = app.task(id).await?;
-    let now = app.now();
-    let reasons = app.parts.host.reasons(&record, now);
-    Ok(Task::of(record, reasons, now))
+    Ok(Task::of(app.task(id).await?, app.now()))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

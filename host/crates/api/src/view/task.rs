@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use stepwright_store::{StepRecord, TaskRecord};
-use stepwright_workflow::finalize::{StepGlance, completion_percent, summarise};
+use stepwright_workflow::insight::{self, TaskContext};
 use stepwright_workflow::{Plan, StepId, Timestamp};
 use utoipa::ToSchema;
 
@@ -99,24 +99,18 @@ pub struct Task {
 }
 
 impl Task {
-    /// A record at this moment, with what the host says of it.
-    pub(crate) fn of(record: TaskRecord, reasons: Vec<StepReason>, now: Timestamp) -> Self {
-        let glance = |step: &StepRecord| StepGlance {
-            state: step.state,
-            ready_at: step.ready_at,
-            paused: step.paused,
-        };
-        let glances: Vec<StepGlance> = record.steps_detail.iter().map(glance).collect();
-        let (status, action) = summarise(record.summary.state, &glances, now);
+    /// A record at this moment.
+    pub(crate) fn of(record: TaskRecord, now: Timestamp) -> Self {
+        let context = TaskContext::of(&record.view(&[]), now);
         Self {
             summary: record.summary.into(),
             context: Json(record.context),
             tags: record.tags.into_iter().collect(),
             pauses: record.pauses.into_iter().map(Pause::from).collect(),
-            execution_status: status.into(),
-            recommended_action: action.into(),
-            completion_percent: completion_percent(&glances),
-            reasons,
+            execution_status: context.execution_status.into(),
+            recommended_action: context.recommended_action.into(),
+            completion_percent: context.completion_percent,
+            reasons: context.reasons.into_iter().map(StepReason::from).collect(),
             steps_detail: record.steps_detail.into_iter().map(Step::from).collect(),
         }
     }
@@ -144,6 +138,12 @@ pub struct StepReason {
     pub advice: Option<String>,
 }
 
+impl From<insight::StepReason> for StepReason {
+    fn from(reason: insight::StepReason) -> Self {
+        Self { step: reason.step, why: reason.why, advice: reason.advice }
+    }
+}
+
 /// A step with its last attempt.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Step {
@@ -169,6 +169,9 @@ pub struct Step {
     pub ready_at: Option<i64>,
     /// A pause covers it.
     pub paused: bool,
+    /// The external handler that runs it, if no plugin does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external: Option<String>,
     /// Who holds it, if it is leased.
     pub worker: Option<String>,
     /// The batch that holds it, if it is leased.
@@ -200,6 +203,7 @@ impl From<StepRecord> for Step {
             pending_parents: step.pending_parents,
             ready_at: step.ready_at.map(|at| at.0),
             paused: step.paused,
+            external: step.external,
             worker: step.worker,
             batch: step.batch.map(|batch| batch.0),
             progress: step.progress,

@@ -11,7 +11,7 @@ use axum::http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use stepwright_api::view::{HistoryEvent, RegisteredPlugin, StepReason};
+use stepwright_api::view::{HistoryEvent, RegisteredPlugin};
 use stepwright_api::{Api, ApiOptions, Host, Parts, Problem, RegisterError, Secret, Upload, document};
 use stepwright_store::{NewPlugin, NewToken, Store, TaskRecord, TokenScope};
 use stepwright_store_sqlite::SqliteStore;
@@ -59,13 +59,6 @@ impl Host for Double {
     }
 
     async fn wake(&self) {}
-
-    fn reasons(&self, task: &TaskRecord, _: Timestamp) -> Vec<StepReason> {
-        let steps = task.steps_detail.iter();
-        steps
-            .map(|step| StepReason { step: step.name.clone(), why: "because".to_owned(), advice: None })
-            .collect()
-    }
 
     async fn history(&self, task: &TaskRecord) -> Result<Vec<HistoryEvent>, Problem> {
         Ok(vec![HistoryEvent {

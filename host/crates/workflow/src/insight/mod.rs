@@ -55,6 +55,8 @@ pub struct StepView<'a> {
     pub ready_at: Option<Timestamp>,
     /// A pause covers it.
     pub paused: bool,
+    /// The external handler that runs it, if no plugin does.
+    pub external: Option<&'a str>,
     /// Who holds it, if it is leased.
     pub worker: Option<&'a str>,
     /// How far it is, from 0 to 1, if it said so.
@@ -117,6 +119,7 @@ mod samples {
             attempt: 0,
             ready_at: None,
             paused: false,
+            external: None,
             worker: state.is_leased().then_some("w1"),
             progress: None,
             note: None,

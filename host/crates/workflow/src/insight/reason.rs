@@ -48,6 +48,10 @@ impl<'a> Reasons<'a> {
                 name = step.name
             )),
             StepState::Ready if step.paused && !step.waits(self.now) => Some(self.resume()),
+            StepState::Ready if !step.waits(self.now) && step.external.is_some() => Some(
+                "if it stays so, start a worker of your own that serves it, such as 'stepwright-ruby work'"
+                    .to_owned(),
+            ),
             StepState::Ready if !step.waits(self.now) => {
                 Some("if it stays so, see whether a worker has room: 'stepwright worker list'".to_owned())
             }
@@ -76,7 +80,10 @@ impl<'a> Reasons<'a> {
                 format!("attempt {next} in {}{because}", when::until(self.now, at))
             }
             _ if step.paused => self.paused(),
-            _ => format!("waits for a free worker{because}"),
+            _ => match step.external {
+                Some(handler) => format!("waits for a free worker that serves '{handler}'{because}"),
+                None => format!("waits for a free worker{because}"),
+            },
         }
     }
 
@@ -159,6 +166,10 @@ mod tests {
         for (step, expect) in [
             (ready, "waits for a free worker"),
             (StepView { ready_at: at(9_999), ..ready }, "waits for a free worker"),
+            (
+                StepView { external: Some("ChargeCard"), ..ready },
+                "waits for a free worker that serves 'ChargeCard'",
+            ),
             (StepView { ready_at: at(70_000), ..ready }, "begins in 1 min 0 s, at 1970-01-01T00:01:10.000Z"),
             (
                 StepView { attempt: 1, ready_at: at(12_500), failure: Some(&busy), ..ready },
