@@ -1,0 +1,11 @@
+# frozen_string_literal: true
+
+$LOAD_PATH.unshift File.expand_path("../../lib", __dir__)
+
+require "minitest/autorun"
+require "stepwright"
+
+# What the tests share.
+module Support
+  ROOT = File.expand_path("../../..", __dir__)
+end
