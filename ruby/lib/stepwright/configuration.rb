@@ -43,6 +43,8 @@ module Stepwright
     VARIABLES = {
       "STEPWRIGHT_URL" => :url, "STEPWRIGHT_TOKEN" => :token, "STEPWRIGHT_TOKEN_FILE" => :token_file
     }.freeze
+    # Every variable that is this gem's, and none of the host's settings.
+    OWN_VARIABLES = [*VARIABLES.keys, "STEPWRIGHT_ENV", "STEPWRIGHT_BINARY"].freeze
     # Where the file is, unless told otherwise.
     FILE = "config/stepwright.yml"
 
