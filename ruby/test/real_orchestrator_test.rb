@@ -3,7 +3,7 @@
 require_relative "support/setup"
 require_relative "support/certificates"
 require_relative "support/host"
-require "stepwright/wire/payload"
+require "stepwright/wire/codec"
 
 # The worker's process beside the real orchestrator's.
 class RealOrchestratorTest < Minitest::Test

@@ -77,13 +77,17 @@ module Stepwright
           yield
         rescue *PASSING => e
           failures += 1
-          pause = pause(e, failures) if request.idempotent? && failures <= @configuration.retries
-          raise unless pause
+          seconds = again_in(e, failures, request)
+          raise unless seconds
 
-          @configuration.logger&.info { "#{request}: #{e.message}; again in #{pause.round(2)} s" }
-          @sleeper.call(pause)
+          @configuration.logger&.info { "#{request}: #{e.message}; again in #{seconds.round(2)} s" }
+          @sleeper.call(seconds)
           retry
         end
+      end
+
+      def again_in(error, failures, request)
+        pause(error, failures) if request.idempotent? && failures <= @configuration.retries
       end
 
       # Seconds to wait, or nil if the host wants more patience than there is.
