@@ -80,7 +80,7 @@ module Stepwright
     # The verb; nil if all there was to do was to show something.
     def read_arguments
       rest = parser.parse(@arguments)
-      @shown = parser.help if rest.empty?
+      @shown ||= parser.help if rest.empty?
       return @out.puts(@shown) if @shown
       return rest.first if rest.size == 1 && VERBS.include?(rest.first)
 

@@ -32,6 +32,8 @@ module Stepwright
       return parsed if parsed.is_a?(Hash)
 
       raise ConfigurationError, "#{@path}: expected a map of environments, found #{parsed.class}"
+    rescue Psych::SyntaxError => e
+      raise ConfigurationError, "#{@path}:#{e.line}:#{e.column}: #{[e.problem, e.context].compact.join(" ")}"
     rescue Psych::Exception => e
       raise ConfigurationError, "#{@path}: #{e.message}"
     rescue SystemCallError => e

@@ -45,8 +45,8 @@ module Stepwright
 
       # @param name [String] whose it is
       # @param scope [String] +read+, +run+, +operate+, +admin+ or +worker+
-      # @param details [Hash] whatever else the API takes, such as +expires+
-      # @return [Record] with the secret, which is told only now
+      # @param details [Hash] whatever else the API takes, such as +expires_in+
+      # @return [Record] +token+ and +secret+, which is told only now
       def create_token(name:, scope:, **details)
         Record.new(post("/tokens", { name: name, scope: scope, **details }))
       end

@@ -131,7 +131,6 @@ module Stepwright
     field :recommended_action
     field :completion_percent
     field :reasons, [Reason]
-    field :notes, [Record]
 
     # @param name [String, Symbol]
     # @return [StepRecord, nil]
