@@ -79,7 +79,7 @@ class RealOrchestratorTest < Minitest::Test
 
   # The host's own workers compute the same fingerprints.
   def test_fingerprints_are_those_that_the_host_records
-    skip "the plugin shapes is not built; set STEPWRIGHT_SHAPES" unless Support::RealHost::SHAPES
+    skip "the plugin shapes is not built; set SHAPES_WASM" unless Support::RealHost::SHAPES
     @host.start("dev")
     @host.run("plugin", "add", Support::RealHost::SHAPES)
     template = File.join(@host.folder, "two.yaml")

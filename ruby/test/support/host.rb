@@ -10,10 +10,10 @@ module Support
     # Where it is looked for.
     PLACES = [ENV["STEPWRIGHT_BINARY"], *%w[debug release].map { |profile| File.join(ROOT, "target", profile, "stepwright") }].freeze
     # The plugin of config/templates, where it has been built.
-    SHAPES = [ENV["STEPWRIGHT_SHAPES"], File.join(ROOT, "plugins/target/wasm32-wasip2/release/shapes.wasm")].compact
+    SHAPES = [ENV["SHAPES_WASM"], File.join(ROOT, "plugins/target/wasm32-wasip2/release/shapes.wasm")].compact
                                                                                                    .find { |path| File.file?(path) }
-    # Variables of the tests' that the host does not know.
-    ENVIRONMENT = [*Stepwright::Configuration::OWN_VARIABLES, "STEPWRIGHT_SHAPES"].to_h { |name| [name, nil] }.freeze
+    # Variables of ours that hosts before this gem do not know.
+    ENVIRONMENT = Stepwright::Configuration::OWN_VARIABLES.to_h { |name| [name, nil] }.freeze
     # How long anything is waited for, in seconds.
     PATIENCE = 60
 
