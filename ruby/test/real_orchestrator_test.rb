@@ -7,11 +7,13 @@ require "stepwright/wire/codec"
 
 # The worker's process beside the real orchestrator's.
 class RealOrchestratorTest < Minitest::Test
+  include Support::Needs
+
   EXE = File.expand_path("../exe/stepwright-ruby", __dir__)
   HANDLERS = File.expand_path("handlers", __dir__)
 
   def setup
-    skip "the host is not built; set STEPWRIGHT_BINARY" unless Support::RealHost.binary
+    need_host
     @host = Support::RealHost.new
     @workers = []
   end
@@ -79,7 +81,7 @@ class RealOrchestratorTest < Minitest::Test
 
   # The host's own workers compute the same fingerprints.
   def test_fingerprints_are_those_that_the_host_records
-    skip "the plugin shapes is not built; set SHAPES_WASM" unless Support::RealHost::SHAPES
+    need_shapes
     @host.start("dev")
     @host.run("plugin", "add", Support::RealHost::SHAPES)
     template = File.join(@host.folder, "two.yaml")

@@ -6,6 +6,8 @@ require "stepwright/testing"
 
 # What suites of others use.
 class TestingTest < Minitest::Test
+  include Support::Needs
+
   FAKE = File.expand_path("support/bin/fake_host", __dir__)
   Shapes = Stepwright::Testing::Shapes
 
@@ -53,7 +55,7 @@ class TestingTest < Minitest::Test
   end
 
   def test_the_host_takes_every_shape
-    skip "the host is not built; set STEPWRIGHT_BINARY" unless Support::RealHost.binary
+    need_host
     Dir.mktmpdir do |folder|
       files = %i[linear diamond merge tree mixed_dag].map do |shape|
         File.join(folder, "#{shape}.yaml").tap { |file| File.write(file, Shapes.public_send(shape, "noop", plugin: "examples/shapes@^1", defaults: { timeout: "5s" })) }
@@ -65,12 +67,12 @@ class TestingTest < Minitest::Test
 
   # The whole gem against the whole host.
   def test_an_order_from_the_template_to_the_result
-    skip "the host is not built; set STEPWRIGHT_BINARY" unless Support::RealHost.binary
-    skip "the plugin shapes is not built; set SHAPES_WASM" unless Support::RealHost::SHAPES
+    need_host
+    need_shapes
     begin
       Stepwright::Testing.start(binary: Support::RealHost.binary, plugins: [Support::RealHost::SHAPES])
     rescue Stepwright::Unavailable => e
-      skip "the host is older than its API" if e.message.match?(/serves no API|api\.listen/)
+      need(false, "the host is older than its API") if e.message.match?(/serves no API|api\.listen/)
       raise
     end
     assert_predicate Stepwright, :ready?

@@ -90,6 +90,9 @@ module Stepwright
     # The application first, since it configures; then this command's settings, which stand above all.
     def load_code
       if @rails
+        # This command was loaded before Rails, and so without what belongs to it.
+        require "rails"
+        require_relative "railtie"
         require File.expand_path("config/environment", @rails)
       else
         Stepwright.configuration = Configuration.load(environment: @environment || Environment.detect, file: checked(@file))

@@ -5,6 +5,19 @@ require "open3"
 require "tmpdir"
 
 module Support
+  # Skips a test that needs what is not built; with REQUIRE_HOST set it fails instead.
+  module Needs
+    def need_host = need(RealHost.binary, "the host is not built; set STEPWRIGHT_BINARY")
+
+    def need_shapes = need(RealHost::SHAPES, "the plugin shapes is not built; set SHAPES_WASM")
+
+    def need(there, message)
+      return if there
+
+      ENV["REQUIRE_HOST"] ? flunk(message) : skip(message)
+    end
+  end
+
   # The real host, where it has been built; tests that need it are skipped without it.
   class RealHost
     # Where it is looked for.

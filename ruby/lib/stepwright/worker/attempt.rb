@@ -57,8 +57,8 @@ module Stepwright
         problem = problem_of(wire)
         return Wire::Failure.of("permanent", problem, code: "invalid_step") if problem
 
-        handler = @handlers.build(wire.handler) or return unknown_handler(wire)
-        payload(wire, call(handler, wire, step))
+        output = call(wire, step)
+        output.is_a?(Wire::Failure) ? output : payload(wire, output)
       rescue TimedOut
         timed_out(wire)
       rescue StandardError => e
@@ -75,11 +75,15 @@ module Stepwright
         "handler '': the name of a handler was expected" if wire.handler.empty?
       end
 
-      def call(handler, wire, step)
+      # The handler is looked up last: what is around it may have loaded its code anew.
+      def call(wire, step)
         task = Call::Task.new(id: wire.task, namespace: wire.namespace, context: wire.context, tags: wire.tags.to_h)
         sequence = Call::Sequence.new(wire.parents.to_h)
         Thread.handle_interrupt(TimedOut => :immediate) do
-          @around.call(task, step) { handler.call(task, sequence, step) }
+          @around.call(task, step) do
+            handler = @handlers.build(wire.handler)
+            handler ? handler.call(task, sequence, step) : unknown_handler(wire)
+          end
         end
       end
 
