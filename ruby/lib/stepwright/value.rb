@@ -6,8 +6,8 @@ module Stepwright
   # An answer of the host as an immutable value: readers for what is documented, +[]+ for the rest, compared by content,
   # usable in pattern matching.
   class Value
-    # How a declared field is read.
-    Field = Struct.new(:name, :key, :required, :read)
+    # How a declared field is read, and what stands for it where it is missing.
+    Field = Struct.new(:name, :key, :required, :read, :missing)
 
     # Milliseconds since 1970 as a moment.
     MOMENT = ->(ms) { Time.at(0, ms, :millisecond, in: "UTC").freeze }
@@ -29,7 +29,7 @@ module Stepwright
       # @param from [String] the field of the answer
       # @param required [Boolean] whether an answer without it is none
       def field(name, kind = :plain, from: name.to_s, required: false)
-        fields[name] = Field.new(name, from, required, reader(kind)).freeze
+        fields[name] = Field.new(name, from, required, reader(kind), missing(kind)).freeze
         define_method(name) { @values[name] }
       end
 
@@ -49,6 +49,13 @@ module Stepwright
         when Array then ->(json) { kind.first.list(json) }
         else ->(json) { kind.new(json) }
         end
+      end
+
+      # A missing list or map is an empty one, a missing value is none.
+      def missing(kind)
+        return [].freeze if kind.is_a?(Array)
+
+        kind == :map ? {}.freeze : nil
       end
     end
 
@@ -103,14 +110,7 @@ module Stepwright
 
       raise ProtocolError, "the answer has no '#{field.key}' (#{self.class.name})" if field.required
 
-      field.read.equal?(PLAIN) || field.read.equal?(MOMENT) ? nil : absent(field)
-    end
-
-    # A missing list or map is an empty one, a missing value is none.
-    def absent(field)
-      field.read.call([])
-    rescue ProtocolError
-      nil
+      field.missing
     end
 
     def plain(value)
