@@ -18,7 +18,7 @@ class PackagingTest < Minitest::Test
       assert_empty files.grep(/test/).grep_v(/testing/)
       home = File.join(folder, "home")
       execute("gem", "install", "--local", "--no-document", "--install-dir", home, *gems)
-      variables = { "GEM_HOME" => home, "GEM_PATH" => home }
+      variables = { "GEM_HOME" => home, "GEM_PATH" => home, "STEPWRIGHT_BINARY" => nil }
       assert_equal "host hello\n", execute(variables, File.join(home, "bin/stepwright"), "hello")
       assert_equal "stepwright-ruby 0.1.0\n", execute(variables, File.join(home, "bin/stepwright-ruby"), "--version")
       assert_equal "true\n", execute(variables, RbConfig.ruby, "-rstepwright/testing", "-e", "puts Stepwright::Testing::Host.binary.start_with?(ENV['GEM_HOME'])")
