@@ -184,8 +184,10 @@ class ClientTest < Minitest::Test
     metrics = client.analytics(since: 3_600, namespace: "shop")
     assert_equal [97, 2], [metrics.health_score, metrics.tasks.active]
     assert_equal({ "since" => "3600s", "namespace" => "shop" }, asked.query)
-    server.on("GET /v1/analytics/slowest/steps", [200, { steps: [{ step: "ship", execution_us: 9, created_at: 0 }] }])
-    assert_equal ["ship", Time.at(0)], client.slowest_steps(limit: 1).first.then { |step| [step.step, step.created_at] }
+    server.on("GET /v1/analytics/slowest/steps", [200, { sampled: false, steps: [{ step_name: "ship", execution_us: 9, recorded_at: 0 }] }])
+    slowest = client.slowest_steps(since: "1h", limit: 1)
+    assert_equal [false, "ship", Time.at(0)], [slowest.sampled, slowest.steps.first.step_name, slowest.steps.first.recorded_at]
+    assert_equal({ "since" => "1h", "limit" => "1" }, asked.query)
     server.on("GET /v1/tasks/1/execution", [200, { critical_path: %w[a b], bottleneck: nil }])
     assert_equal [%w[a b], nil], client.execution_context(1).then { |context| [context.critical_path, context.bottleneck] }
     server.on("GET /v1/ready", [200, { status: "ready", checks: [] }])

@@ -2,6 +2,8 @@
 
 require_relative "support/setup"
 require_relative "support/api_server"
+require_relative "support/certificates"
+require "tmpdir"
 
 # Connections, tries, timeouts and errors, over real sockets.
 class HttpTest < Minitest::Test
@@ -138,6 +140,23 @@ class HttpTest < Minitest::Test
     assert_match(/larger than answer_bytes_max/, fails(Stepwright::ProtocolError) { client_with(answer_bytes_max: 1_000).health }.message)
     server.on("GET /v1/tasks/1", [200, { state: "pending" }])
     assert_match(/has no 'id'/, fails(Stepwright::ProtocolError) { client.task(1) }.message)
+  end
+
+  def test_tls_with_a_root_of_ones_own
+    Dir.mktmpdir do |folder|
+      certificates = Support::Certificates.new(folder)
+      context = OpenSSL::SSL::SSLContext.new
+      context.add_certificate(OpenSSL::X509::Certificate.new(File.read(certificates.gate)), OpenSSL::PKey.read(File.read(certificates.gate_key)))
+      secure = Support::ApiServer.new(tls: context)
+      secure.on("GET /v1/health", GOOD)
+      trusting = client_with(url: secure.url, tls_ca: certificates.ca)
+      3.times { assert_equal "ok", trusting.health.status }
+      assert_equal 1, secure.connections
+      error = fails(Stepwright::Unavailable) { client_with(url: secure.url, retries: 0).health }
+      assert_match(/certificate verify failed/, error.message)
+      trusting.close
+      secure.close
+    end
   end
 
   def test_retry_after_may_be_a_date

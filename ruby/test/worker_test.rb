@@ -108,6 +108,45 @@ class WorkerTest < Minitest::Test
     assert_match(/dropped batches that the orchestrator gave up meanwhile: 8/, @log.string)
   end
 
+  # Connections break, messages are lost, and the orchestrator knows only what it took in: like the real one, it asks again.
+  def test_no_outcome_is_lost_whatever_breaks
+    random = Random.new(20_261_126)
+    joined(heartbeat_ms: 200)
+    batches = (1..40).to_h { |batch| [batch, Array.new(1 + random.rand(4)) { |at| Fake.step((batch * 10) + at, "echo") }] }
+    unsent, sent, recorded, done = batches.keys, [], {}, []
+    until done.size == batches.size
+      while unsent.any? && sent.size < 4
+        sent << unsent.shift
+        @orchestrator.batch(sent.last, *batches[sent.last])
+      end
+      message = @orchestrator.receive
+      if random.rand(12).zero?
+        @orchestrator.unbind
+        @orchestrator.bind
+        hello = @orchestrator.await(From::Hello)
+        @orchestrator.welcome(heartbeat_ms: 200, keep: sent & hello.held)
+        unsent.concat(sent - hello.held)
+        sent &= hello.held
+      elsif message.is_a?(From::PartialResult) && random.rand(4).positive?
+        message.outcomes.each { |outcome| assert_equal outcome.digest, (recorded[outcome.step] ||= outcome.digest) }
+        @orchestrator.ack(message.outcomes.map { |outcome| Fake.key(outcome.step - (42 << 16), message.batch) })
+      elsif message.is_a?(From::BatchCompletion)
+        missing = message.summaries.reject { |summary| recorded.key?(summary.step) }
+        if missing.any?
+          @orchestrator.send(To::Resend.new(attempts: missing.map { |summary| Fake.key(summary.step - (42 << 16), message.batch) }))
+        else
+          done |= [message.batch]
+          sent.delete(message.batch)
+          @orchestrator.ack([], reconciled: [message.batch])
+        end
+      end
+    end
+    assert_equal batches.values.flatten.map(&:step).sort, recorded.keys.sort
+    @worker.stop
+    @orchestrator.await(From::Goodbye)
+    assert_equal [0, 0], ended.to_h.values_at(:steps_given_up, :outcomes_unacknowledged)
+  end
+
   def test_each_end_of_a_handler_has_its_class
     handler("retry") { raise Stepwright::RetryableError.new("busy", retry_after: 0.25, error_code: "gateway_busy", details: { queue: 3 }) }
     handler("never") { |_, _, step| step.log.warn("no", order: 1) || raise(Stepwright::PermanentError.new("declined", error_code: "card_declined")) }

@@ -147,7 +147,7 @@ module Stepwright
       case value
       when Hash then Record.new(value)
       when Array then value.map { |one| one.is_a?(Hash) ? Record.new(one) : one }.freeze
-      when Integer then name.end_with?("_at") ? MOMENT.call(value) : value
+      when Integer then name == "at" || name.end_with?("_at") ? MOMENT.call(value) : value
       else value
       end
     end

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "openssl"
 require "socket"
 require "uri"
 
@@ -14,7 +15,9 @@ module Support
 
     attr_reader :requests, :port
 
-    def initialize
+    # With `tls`, an SSLContext, it speaks TLS.
+    def initialize(tls: nil)
+      @tls = tls
       @routes = {}
       @requests = []
       @mutex = Mutex.new
@@ -25,7 +28,7 @@ module Support
       @acceptor = Thread.new { loop { accept(@server.accept) } }
     end
 
-    def url = "http://127.0.0.1:#{port}"
+    def url = "#{@tls ? "https" : "http"}://127.0.0.1:#{port}"
 
     # Answers with `[status, json, headers]`, `[status, text, headers]`, `:close`, or a block that writes to the socket.
     def on(route, answer = nil, &block)
@@ -51,8 +54,10 @@ module Support
       number = @mutex.synchronize { @connections += 1 }
       @threads << Thread.new do
         Thread.current.report_on_exception = false
+        socket = OpenSSL::SSL::SSLSocket.new(socket, @tls).tap { |secured| secured.sync_close = true } if @tls
+        socket.accept if @tls
         serve(socket, number)
-      rescue SystemCallError, IOError
+      rescue SystemCallError, IOError, OpenSSL::SSL::SSLError
         nil
       ensure
         socket.close

@@ -15,11 +15,12 @@ module Stepwright
       end
 
       # @param filters [Hash] +since+, +namespace+, +template+, +version+, +limit+
-      # @return [Array<Record>] the slowest first
-      def slowest_tasks(**filters) = listed(Record, "tasks", "/analytics/slowest/tasks", since(filters))
+      # @return [Record] +tasks+, the slowest first
+      def slowest_tasks(**filters) = Record.new(get("/analytics/slowest/tasks", since(filters)))
 
-      # (see #slowest_tasks)
-      def slowest_steps(**filters) = listed(Record, "steps", "/analytics/slowest/steps", since(filters))
+      # @param filters [Hash] the same
+      # @return [Record] +steps+, the slowest first, and whether they are a sample
+      def slowest_steps(**filters) = Record.new(get("/analytics/slowest/steps", since(filters)))
 
       # @return [Record] tasks and steps by state, workers, connections
       def system_health = Record.new(get("/analytics/health"))

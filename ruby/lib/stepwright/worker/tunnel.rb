@@ -16,6 +16,8 @@ module Stepwright
       GREETING_SECONDS = 5
       # The longest first line, in bytes.
       LINE_BYTES_MAX = 256
+      # A certificate in PEM.
+      CERTIFICATE = /-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----/m
       # Bytes that are copied at once.
       CHUNK_BYTES = 64 << 10
 
@@ -55,7 +57,7 @@ module Stepwright
           worker = @server.accept
           begin
             pass(worker)
-          rescue SystemCallError, SocketError, IOError, OpenSSL::SSL::SSLError, Error => e
+          rescue SystemCallError, SocketError, IOError, OpenSSL::OpenSSLError, Error => e
             @logger&.warn("the way through the gate #{@endpoint} ended: #{e.message}")
           ensure
             worker.close
@@ -98,12 +100,17 @@ module Stepwright
         context.min_version = OpenSSL::SSL::TLS1_3_VERSION
         context.verify_mode = OpenSSL::SSL::VERIFY_PEER
         @settings.tls_ca ? context.ca_file = @settings.tls_ca : context.cert_store = system_roots
-        if @settings.tls_certificate
-          chain = OpenSSL::X509::Certificate.load_file(@settings.tls_certificate)
-          key = OpenSSL::PKey.read(File.read(@settings.tls_key || raise(Error, "tls_certificate needs tls_key beside it")))
-          context.add_certificate(chain.first, key, chain.drop(1))
-        end
+        show(context) if @settings.tls_certificate
         context
+      end
+
+      # Our own certificate, followed by those between it and its root.
+      def show(context)
+        chain = File.read(@settings.tls_certificate).scan(CERTIFICATE).map { |text| OpenSSL::X509::Certificate.new(text) }
+        raise ConfigurationError, "tls_certificate: #{@settings.tls_certificate} holds no certificate in PEM" if chain.empty?
+        raise ConfigurationError, "tls_certificate needs tls_key beside it" unless @settings.tls_key
+
+        context.add_certificate(chain.first, OpenSSL::PKey.read(File.read(@settings.tls_key)), chain.drop(1))
       end
 
       def system_roots = OpenSSL::X509::Store.new.tap(&:set_default_paths)
