@@ -24,7 +24,6 @@ module Stepwright
       # @param handler [String, #call] its name; or what gives each step its own
       # @param steps [Integer]
       # @param options [Hash] see {.template}
-      # @yield see {.template}
       # @return [String] YAML
       def linear(handler, steps: 4, **options, &block)
         parents = (1..steps).to_h { |number| ["step_#{number}", number == 1 ? [] : ["step_#{number - 1}"]] }

@@ -34,8 +34,7 @@ module Stepwright
         # @param name [Symbol]
         # @param kind [Symbol, Class<Shape>, Array] a scalar, a shape, a list of one of those, or +[:pairs, kind]+
         # @param key [String] how it is spelled
-        # @param default [Object] what stands for it where it is missing; it is not written then, unless +written+
-        # @param written [Boolean]
+        # @param optional [Hash] +default+: what stands for it where it is missing; it is not written then, unless +written+ is true
         def field(name, kind, key: name.to_s, **optional)
           default = optional.fetch(:default, nil)
           is_optional = optional.key?(:default)
