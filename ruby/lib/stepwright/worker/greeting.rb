@@ -32,10 +32,12 @@ module Stepwright
         say(Wire::FromWorker::Hello.new(
               versions: [Wire::PROTOCOL_VERSION], name: name, incarnation: @incarnation, host: Socket.gethostname,
               pid: Process.pid, slots: @slots_max, credit: @drain ? 0 : @credit, credit_bytes: @settings.credit_bytes,
-              labels: @settings.labels.to_a, serves: Wire::Serves.new(wasm: false, external: @handlers.names),
+              labels: @settings.labels.to_a, serves: serves,
               held: @held.batches, unacknowledged: @held.unacknowledged
             ))
       end
+
+      def serves = Wire::Serves.new(wasm: false, external: @handlers.names)
 
       # The connection is gone, or there was none to be had. Whoever is refused each time must not try without a pause.
       def disconnected
