@@ -6,6 +6,8 @@ require "tmpdir"
 
 # A Rails application of its own, in a process of its own.
 class RailsTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
   APPLICATION = <<~'RUBY'
     require "rails"
     require "stepwright"

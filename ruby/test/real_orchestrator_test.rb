@@ -7,6 +7,8 @@ require "stepwright/wire/codec"
 
 # The worker's process beside the real orchestrator's.
 class RealOrchestratorTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
   include Support::Needs
 
   EXE = File.expand_path("../exe/stepwright-ruby", __dir__)

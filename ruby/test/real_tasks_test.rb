@@ -7,6 +7,8 @@ require "stepwright/worker"
 # Whole tasks of the real orchestrator, done in Ruby. It routes no step to external handlers yet, so the worker pretends to run
 # components: the plugin `shapes` is registered, and each of its steps is done by a handler in Ruby of the same name.
 class RealTasksTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
   include Support::Needs
 
   # Says that it runs components.

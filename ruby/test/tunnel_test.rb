@@ -8,6 +8,8 @@ require "tmpdir"
 
 # The way through a gate, against a gate of the test's own.
 class TunnelTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
   TOKEN = "sw_#{"a7" * 32}"
 
   def setup

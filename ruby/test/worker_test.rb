@@ -6,6 +6,8 @@ require "tmpdir"
 
 # A whole worker over ZeroMQ, against an orchestrator whose every word the test says.
 class WorkerTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
   From = Stepwright::Wire::FromWorker
   To = Stepwright::Wire::ToWorker
   Fake = Support::FakeOrchestrator

@@ -50,7 +50,7 @@ module Stepwright
 
     # Where the host's API is.
     setting :url, :text, "http://127.0.0.1:7780"
-    # The token, or the file that holds it, which is read anew for each connection.
+    # The token, or the file that holds it, which is read anew for each call.
     setting :token, :text
     setting :token_file, :text
     # The namespace of templates that are named without one.
