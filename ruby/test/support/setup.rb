@@ -3,7 +3,7 @@
 $LOAD_PATH.unshift File.expand_path("../../lib", __dir__)
 
 # Those that run beside each other wait for processes, more than they compute.
-ENV["N"] ||= "6"
+ENV["MT_CPU"] ||= "6"
 
 require "minitest/autorun"
 require "stepwright"
