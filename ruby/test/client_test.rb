@@ -73,6 +73,15 @@ class ClientTest < Minitest::Test
     assert_equal "task_not_found", assert_raises(Stepwright::NotFound) { client.handle(2) { flunk } }.code
   end
 
+  def test_a_host_that_restarts_is_waited_for
+    answers = [*[:close] * 5, [200, TASK.merge(settled: true)]]
+    server.on("GET /v1/tasks/1/wait") { answers.shift }
+    assert_predicate client.handle(1), :success?
+    assert_equal 4, pauses.size, "three tries again, a pause of half a second, and one more"
+    server.on("GET /v1/tasks/1/wait", :close)
+    assert_raises(Stepwright::Unavailable) { client.handle(1, timeout: 0) }
+  end
+
   def stream(socket, *events)
     socket.write("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\r\n")
     events.each { |id, name, data| socket.write("id: #{id}\nevent: #{name}\ndata: #{JSON.generate(data)}\n\n") }

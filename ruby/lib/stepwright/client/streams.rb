@@ -42,7 +42,7 @@ module Stepwright
       def follow_stream(task_id, deadline, &block)
         stream = Events::Stream.new(@session, { task: task_id }, 0)
         until now >= deadline
-          return if tell(stream, deadline, &block) || task(task_id).settled?
+          return if tell(stream, deadline, &block) || patiently(deadline) { task(task_id) }.settled?
         end
       end
 
@@ -58,13 +58,17 @@ module Stepwright
         raise unless stream.unheard? && e.code == "not_found"
 
         raise NoEvents
+      rescue Unavailable
+        raise if stream.yielding?
+
+        false # the task is looked at next, with patience
       end
 
       def follow_changes(task_id, deadline)
         changes = Events::Changes.new
         loop do
           slice = (deadline - now).clamp(0.0, LOOK)
-          task = Task.new(get("/tasks/#{task_id}/wait", { timeout: Duration.text(slice) }, waits: slice))
+          task = patiently(deadline) { Task.new(get("/tasks/#{task_id}/wait", { timeout: Duration.text(slice) }, waits: slice)) }
           changes.of(task).each { |event| yield event }
           return if task.settled? || now >= deadline
         end

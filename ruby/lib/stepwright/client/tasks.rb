@@ -15,6 +15,8 @@ module Stepwright
       WAIT_SLICE = 30.0
       # Between two looks, where the host does not wait itself because it is about to stop.
       WAIT_PAUSE = 0.5
+      # How long a host that was there may be away while a task is waited for: as long as a restart takes, in seconds.
+      AWAY_MAX = 30.0
       # Unless told otherwise.
       HANDLE_TIMEOUT = 300.0
 
@@ -114,11 +116,24 @@ module Stepwright
         loop do
           asked = now
           slice = (deadline - asked).clamp(0.0, WAIT_SLICE)
-          answer = get("/tasks/#{task_id}/wait", { timeout: Duration.text(slice) }, waits: slice)
+          answer = patiently(deadline) { get("/tasks/#{task_id}/wait", { timeout: Duration.text(slice) }, waits: slice) }
           return answer if answer["settled"] == true || now >= deadline
 
           # The host answered sooner than it was asked to: it is about to stop.
           sleep([WAIT_PAUSE, deadline - now].min.clamp(0.0, WAIT_PAUSE)) if now - asked < slice - WAIT_PAUSE
+        end
+      end
+
+      # Asks on while the host is away for a while. The task goes on without anybody who waits for it.
+      def patiently(deadline)
+        until_away = [deadline, now + AWAY_MAX].min
+        begin
+          yield
+        rescue Unavailable, Timeout
+          raise if now >= until_away
+
+          sleep(WAIT_PAUSE)
+          retry
         end
       end
 

@@ -26,6 +26,9 @@ module Stepwright
       # @return [Boolean] whether nothing ever came
       def unheard? = !@heard
 
+      # @return [Boolean] whether what was raised last came from the block
+      def yielding? = @yielding
+
       # Reads one connection until it ends, or nothing came for so many seconds.
       #
       # @param silence [Numeric]
