@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require_relative "support/setup"
+require "minitest/mock"
 require "stepwright/command_line"
 
 # Handlers, and what they are called with.
@@ -83,6 +84,13 @@ class StepHandlerTest < Minitest::Test
     [code, out.string, err.string]
   ensure
     Stepwright.configuration = nil
+  end
+
+  def test_a_worker_without_zeromq_says_what_to_install
+    require "stepwright/worker"
+    missing = ->(_) { raise LoadError, "cannot load such file -- ffi-rzmq" }
+    message = Stepwright::Worker::Zmq.stub(:require, missing) { command("work", "--require", File.expand_path("handlers", __dir__))[2] }
+    assert_match(/needs ZeroMQ, and it cannot be loaded: .* Add gem "ffi-rzmq".*apt-get install/, message)
   end
 
   def test_the_command_line

@@ -268,6 +268,8 @@ class WorkerTest < Minitest::Test
                  assert_raises(Stepwright::ConfigurationError) { start(orchestrators: "nowhere") }.message)
     @handlers = Stepwright::Handlers.new
     assert_match(/there is no handler/, assert_raises(Stepwright::ConfigurationError) { start }.message)
+    handler("echo") { nil }
+    assert_match(/a gate wants a token/, assert_raises(Stepwright::ConfigurationError) { start(orchestrators: "tls://h:1") }.message)
     endpoints = %w[/run/o.sock ipc:///run/o.sock tls://host:5555 tcp://127.0.0.1:1/2 tls://[::1]:5555].map { |text| Stepwright::Worker::Endpoint.parse(text).to_s }
     assert_equal %w[/run/o.sock /run/o.sock tls://host:5555 tcp://127.0.0.1:1/2 tls://[::1]:5555], endpoints
   end

@@ -66,6 +66,9 @@ module Stepwright
       raise ConfigurationError, "orchestrators: name at least one" if @endpoints.empty?
       raise ConfigurationError, "there is no handler: require a file with a subclass of Stepwright::StepHandler" if handlers.names.empty?
 
+      # Before it says that it is ready.
+      Token.read(@settings.token_file) if @endpoints.any?(&:gate?)
+      Zmq.load!
       begin_life
     end
 
@@ -127,7 +130,6 @@ module Stepwright
     def way(endpoint, at)
       return endpoint.path unless endpoint.gate?
 
-      Token.read(@settings.token_file)
       tunnel = Tunnel.new(endpoint, File.join(@folder, "gate-#{at}"), @settings, logger: @logger)
       (@tunnels[at] = tunnel).path
     end
