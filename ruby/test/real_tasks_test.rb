@@ -88,14 +88,29 @@ class RealTasksTest < Minitest::Test
     attempt = failed["attempts"].find { |one| one["status"] == "failed" }
     assert_equal [["permanent", "never", { "n" => 20 }], Stepwright::Wire::Fingerprint.of("permanent\0never\0no")],
                  [attempt["failure"].values_at("class", "code", "details"), attempt["digest"]]
+    blocked = Stepwright::HandledTask.new(Stepwright::Task.new(failed), settled: true)
+    assert_match(/\Ac: .*\bno\b/, blocked.blocking_reason)
     assert_reconciled
     @worker.stop
     assert @thread.join(30), @log.string
     assert_equal [0, 0], @thread.value.to_h.values_at(:steps_given_up, :outcomes_unacknowledged)
   end
 
+  # The API's answers have the fields that the command line prints.
+  def assert_values(shown)
+    task = Stepwright::Task.new(shown)
+    attempts = Stepwright::Attempt.list(shown["attempts"])
+    assert_equal ["complete", 7, 7, %w[d f a]], [task.state, task.step_count, task.outputs.size, task.step("g").depends_on]
+    assert_operator task.duration, :>, 0
+    assert_equal attempts.size, task.steps.sum(&:attempt)
+    result = Stepwright::HandledTask.new(task, settled: true)
+    assert_equal [true, 7, nil], [result.success?, result.steps_executed, result.blocking_reason]
+    assert_equal %w[task.initialized task.completed], Stepwright::Events::Changes.new.of(task).map(&:name).values_at(0, -1)
+  end
+
   def assert_task(n)
     shown = @host.run("task", "show", n.to_s, "--attempts")
+    assert_values(shown)
     output = shown["steps_detail"].last["output"]
     assert_equal({ "value" => ((3 * n) + (n + 1)) * ((2 * n) + ((n + 1)**2)) * n }, output)
     last = shown["attempts"].reverse.find { |attempt| attempt["step_name"] == "g" && attempt["status"] == "completed" }
