@@ -6,7 +6,7 @@ require_relative "outcomes"
 module Stepwright
   class Worker
     # Raised in a slot's thread when the attempt's time is over. No StandardError, so that handlers do not rescue it by accident.
-    class TimedOut < Exception; end # rubocop:disable Lint/InheritException
+    class TimedOut < Exception; end
 
     # Runs attempts: from the wire's step to the wire's outcome.
     class Attempt
@@ -141,7 +141,7 @@ module Stepwright
       end
 
       def describe(error, step)
-        step.log.error("#{error.class}: #{error.message}", **{})
+        step.log.error("#{error.class}: #{error.message}")
         error.backtrace&.first(BACKTRACE_MAX)&.each { |line| step.log.error("  #{line}") }
       end
 
