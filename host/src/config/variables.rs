@@ -12,6 +12,10 @@ pub(crate) const OCI_PASSWORD: &str = "STEPWRIGHT_OCI_PASSWORD";
 const PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 const NAMES: [&str; 4] = [OCI_USERNAME, OCI_PASSWORD, "HOME", "DOCKER_CONFIG"];
 
+/// What clients such as the gem read. They may stand in an environment that the host shares with them, and tell it nothing.
+const CLIENTS: [&str; 5] =
+    ["STEPWRIGHT_ENV", "STEPWRIGHT_URL", "STEPWRIGHT_TOKEN", "STEPWRIGHT_TOKEN_FILE", "STEPWRIGHT_BINARY"];
+
 impl Variables {
     /// Sorts an environment into these and the settings, which begin with `STEPWRIGHT_`.
     pub(crate) fn split(all: impl Iterator<Item = (String, String)>) -> (Self, Vec<(String, String)>) {
@@ -19,7 +23,7 @@ impl Variables {
         for (name, value) in all {
             if NAMES.contains(&name.as_str()) || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
                 ours.push((name, value));
-            } else if name.starts_with("STEPWRIGHT_") {
+            } else if name.starts_with("STEPWRIGHT_") && !CLIENTS.contains(&name.as_str()) {
                 settings.push((name, value));
             }
         }
@@ -53,6 +57,7 @@ mod tests {
         let all = [
             ("STEPWRIGHT_OCI_PASSWORD", "s3cret"),
             ("STEPWRIGHT_DATA_DIR", "x"),
+            ("STEPWRIGHT_ENV", "test"),
             ("AWS_REGION", "here"),
             ("PATH", "/bin"),
             ("HOME", ""),

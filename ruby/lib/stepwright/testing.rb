@@ -1,0 +1,65 @@
+# frozen_string_literal: true
+
+require_relative "../stepwright"
+require_relative "testing/host"
+require_relative "testing/shapes"
+
+module Stepwright
+  # A host for a test suite: +stepwright dev+ on a free port and in a temporary folder, from the first test to the last.
+  #
+  #   require "stepwright/testing"
+  #   Stepwright::Testing.start(plugins: ["plugins/shop.wasm"], templates: ["config/steps/order.yaml"])
+  module Testing
+    @mutex = Mutex.new
+
+    class << self
+      # @return [Host, nil] the one that runs
+      attr_reader :host
+
+      # Starts the host once, and points {Stepwright.configuration} at it. It is stopped when the process ends.
+      #
+      # @param plugins [Array<String>] components' files, registered in this order
+      # @param templates [Array<String>] templates' files
+      # @param options [Hash] see {Host#initialize}
+      # @return [Host]
+      def start(plugins: [], templates: [], **options)
+        @mutex.synchronize { @host ||= begin_suite(options) }
+        plugins.each { |file| Stepwright.register_plugin(File.binread(file)) }
+        templates.each { |file| Stepwright.register_template(File.read(file)) }
+        @host
+      end
+
+      # Stops the host now.
+      #
+      # @return [void]
+      def stop
+        @mutex.synchronize do
+          @host&.stop
+          @host = nil
+        end
+      end
+
+      private
+
+      def begin_suite(options)
+        host = Host.new(**options).start
+        Stepwright.configure do |configuration|
+          configuration.url = host.url
+          configuration.token = nil
+        end
+        at_process_end
+        host
+      end
+
+      # Minitest runs the tests in an +at_exit+ block of its own, which is older or newer than ours.
+      def at_process_end
+        return if @at_end
+
+        @at_end = true
+        pid = Process.pid
+        stopping = -> { stop if Process.pid == pid }
+        defined?(::Minitest) && ::Minitest.respond_to?(:after_run) ? ::Minitest.after_run(&stopping) : at_exit(&stopping)
+      end
+    end
+  end
+end

@@ -1,0 +1,167 @@
+# frozen_string_literal: true
+
+require_relative "attempt"
+
+module Stepwright
+  class Worker
+    # The slots: so many attempts run at once, each on a thread of its own that takes the next queued step by itself.
+    class Slots
+      # A step that waits for a slot.
+      Job = Struct.new(:key, :wire)
+      # An attempt that a slot is done with; without an outcome, the worker itself failed at it.
+      Ended = Struct.new(:key, :outcome, :reason)
+      # A running attempt that outlived a heartbeat, with its newest progress mark.
+      Mark = Struct.new(:key, :progress)
+
+      # What runs in one slot.
+      Running = Struct.new(:key, :step, :thread, :deadline, :seen, :marked, :interrupted)
+      private_constant :Running
+
+      # @param count [Integer]
+      # @param attempt [Attempt]
+      # @param wake [#call] called whenever an attempt has ended
+      def initialize(count, attempt, wake:)
+        @attempt = attempt
+        @wake = wake
+        @mutex = Mutex.new
+        @queued = ConditionVariable.new
+        @queue = []
+        @running = Array.new(count)
+        @ended = Thread::Queue.new
+        @payload_bytes_max = 1 << 20
+        @threads = Array.new(count) { |slot| start(slot) }
+      end
+
+      # The largest payload that the orchestrator takes, in bytes.
+      attr_writer :payload_bytes_max
+
+      # @param jobs [Array<Job>]
+      # @return [void]
+      def queue(jobs)
+        @mutex.synchronize do
+          @queue.concat(jobs)
+          @queued.broadcast
+        end
+      end
+
+      # @return [Array<Ended>] those that ended since
+      def take_ended = Array.new(@ended.size) { @ended.pop }
+
+      # @return [Boolean] whether steps wait for a slot
+      def full? = @mutex.synchronize { !@queue.empty? }
+
+      # @return [Integer] slots that run nothing
+      def free = @mutex.synchronize { @running.count(&:nil?) }
+
+      # Tells attempts to stop. The queued ones are taken out; the running ones end by themselves.
+      #
+      # @yieldparam key [Wire::AttemptKey]
+      # @yieldreturn [Boolean] whether to stop it
+      # @return [Array<Job>] the queued ones
+      def stop
+        @mutex.synchronize do
+          @running.compact.each { |running| running.step.cancel if yield running.key }
+          taken, @queue = @queue.partition { |job| yield job.key }
+          taken
+        end
+      end
+
+      # Ends the attempts whose time is over.
+      #
+      # @param now [Float] monotonic seconds
+      # @return [void]
+      def expire(now)
+        @mutex.synchronize do
+          @running.compact.each do |running|
+            next if running.interrupted || now < running.deadline
+
+            running.interrupted = true
+            running.thread.raise(TimedOut)
+          end
+        end
+      end
+
+      # @return [Float, nil] when the next attempt's time is over
+      def next_deadline = @mutex.synchronize { @running.compact.reject(&:interrupted).map(&:deadline).min }
+
+      # Running attempts to tell of at a heartbeat: those that were running at the one before, once, and again whenever they set
+      # a progress mark.
+      #
+      # @return [Array<Mark>]
+      def marks
+        @mutex.synchronize { @running.compact.map { |running| mark(running) }.compact }
+      end
+
+      # Forgets what the orchestrator was told: another connection, perhaps another orchestrator.
+      def forget_marks = @mutex.synchronize { @running.compact.each { |running| running.marked = false } }
+
+      # Empties the queue, so that only the running attempts go on.
+      #
+      # @return [Array<Job>] what was in it
+      def clear_queue = @mutex.synchronize { @queue.slice!(0..) }
+
+      # Ends every attempt where it stands.
+      #
+      # @return [void]
+      def shutdown
+        clear_queue
+        @threads.each(&:kill)
+        @threads.each { |thread| thread.join(1) }
+      end
+
+      private
+
+      def start(slot)
+        Thread.new do
+          Thread.current.name = "stepwright-slot-#{slot}"
+          Thread.current.report_on_exception = false
+          Thread.handle_interrupt(TimedOut => :never) { loop { serve(slot) } }
+        end
+      end
+
+      def serve(slot)
+        job, step = take(slot)
+        outcome = @attempt.run(job.wire, step, @payload_bytes_max)
+        finish(slot, Ended.new(job.key, outcome))
+      rescue StandardError => e
+        finish(slot, Ended.new(job.key, nil, "#{e.class}: #{e.message}")) if job
+      end
+
+      def take(slot)
+        @mutex.synchronize do
+          @queued.wait(@mutex) while @queue.empty?
+          job = @queue.shift
+          step = @attempt.step(job.wire)
+          deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + (job.wire.timeout_ms / 1_000.0)
+          @running[slot] = Running.new(job.key, step, Thread.current, deadline, false, false, false)
+          @wake.call # the deadline is one more thing to wait for
+          [job, step]
+        end
+      end
+
+      def finish(slot, ended)
+        @mutex.synchronize { @running[slot] = nil }
+        # Nobody interrupts this attempt any more; what is on its way must not hit the next one.
+        begin
+          Thread.handle_interrupt(TimedOut => :immediate) { Thread.pass } if Thread.pending_interrupt?(TimedOut)
+        rescue TimedOut
+          nil
+        end
+        @ended << ended
+        @wake.call
+      end
+
+      def mark(running)
+        seen = running.seen
+        running.seen = true
+        return unless seen
+
+        progress = running.step.take_progress
+        return if progress.nil? && running.marked
+
+        running.marked = true
+        Mark.new(running.key, progress)
+      end
+    end
+  end
+end

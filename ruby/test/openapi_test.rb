@@ -1,0 +1,110 @@
+# frozen_string_literal: true
+
+require_relative "support/setup"
+
+# Every call against the API's own document: the path, the query and the body are ones that it knows, and the answer's fields that
+# results read are ones that it has.
+class OpenapiTest < Minitest::Test
+  DOCUMENT = ENV["OPENAPI"] || File.join(Support::ROOT, "docs/reference/openapi.json")
+  # Calls whose routes come with a later host.
+  LATER = %w[events analytics slowest_tasks slowest_steps system_health execution_context levels viable_steps].freeze
+  WHY = { reason: "because", by: "ada" }.freeze
+  CALLS = {
+    initialize_task: [{ template: "a/b", context: {}, idempotency_key: "k", tags: { a: 1 }, priority: 1, at: Time.at(0), in: nil }],
+    initialize_tasks: [[{ template: "a/b", in: 3 }]], handle: [1], task: [1], attempts: [1], history: [1],
+    tasks: [{ state: "error", namespace: "a", template: "b", before: 3 }],
+    cancel: [1, WHY], pause: [1, WHY], resume: [1, WHY], retry: [1, { step: "a", **WHY }], resolve: [1, { step: "a", output: 1, **WHY }],
+    skip: [1, { step: "a", **WHY }], pauses: [], pause_all: [:plugin, "a/b", WHY], resume_all: [:task, 1, WHY],
+    templates: [], template: ["a/b@1.0.0"], plan: ["a/b@1.0.0"], register_template: ["x"],
+    plugins: [], plugin: ["a/b"], plugin_version: ["a/b@1.0.0"], register_plugin: ["x", { name: "a/b", version: "1.0.0", signature: "x" }],
+    enable_plugin: ["a/b@1.0.0", WHY], disable_plugin: ["a/b@1.0.0", WHY], yank_plugin: ["a/b@1.0.0", WHY], quarantine_plugin: ["a/b@1.0.0", WHY],
+    health: [], ready?: [], workers: [{ all: true }], orchestrators: [], batch: [1],
+    batches: [{ worker: "w", state: "open", since: "1h", limit: 3, before: 3 }],
+    tokens: [], create_token: [{ name: "a", scope: "read", expires_in: "90d" }], revoke_token: [1]
+  }.freeze
+  # Which schema each result reads.
+  RESULTS = { "Task" => Stepwright::Task, "TaskSummary" => Stepwright::TaskSummary, "Step" => Stepwright::StepRecord, "StepReason" => Stepwright::Reason,
+              "Attempt" => Stepwright::Attempt, "Failure" => Stepwright::Failure, "StartedTask" => Stepwright::InitializedTask,
+              "RegisteredPlugin" => Stepwright::Plugin, "RegisteredTemplate" => Stepwright::Template }.freeze
+
+  # What results read of other answers.
+  ELSEWHERE = { "Step" => %w[handler], "RegisteredPlugin" => %w[state bytes registered_at handlers], "RegisteredTemplate" => %w[registered_at source] }.freeze
+
+  # Notes a call in place of making it.
+  class Recorder
+    Made = Class.new(StandardError)
+    attr_reader :request
+
+    def json(request)
+      @request = request
+      raise Made
+    end
+    alias text json
+  end
+
+  def setup
+    skip "the document is not there yet: docs/reference/openapi.json" unless File.file?(DOCUMENT)
+    @document = JSON.parse(File.read(DOCUMENT))
+  end
+
+  def request_of(call, arguments)
+    recorder = Recorder.new
+    client = Stepwright::Client.new(Stepwright::Configuration.new, session: recorder)
+    *positional, keywords = arguments.last.is_a?(Hash) ? arguments : [*arguments, {}]
+    assert_raises(Recorder::Made) { client.public_send(call, *positional, **keywords) }
+    recorder.request
+  end
+
+  def operation_of(request)
+    path = request.path.split("?").first
+    template = @document["paths"].keys.find { |known| path.match?(/\A#{Regexp.escape(known).gsub(/\\\{\w+\\\}/, "[^/]+")}\z/) && @document["paths"][known][request.verb.to_s] }
+    assert template, "there is no #{request}"
+    @document["paths"][template][request.verb.to_s]
+  end
+
+  def resolve(schema)
+    reference = schema && schema["$ref"]
+    reference ? @document.dig(*reference.delete_prefix("#/").split("/")) : schema
+  end
+
+  def fields(schema)
+    schema = resolve(schema)
+    [*schema["properties"]&.keys, *(schema["allOf"] || []).flat_map { |part| fields(part) }]
+  end
+
+  def test_every_call_is_one_that_the_document_has
+    calls = Stepwright::Client.included_modules.select { |part| part.name&.start_with?("Stepwright::Client::") }.flat_map { |part| part.public_instance_methods(false) }
+    assert_equal calls.map(&:to_s).sort - LATER - ["run"], CALLS.keys.map(&:to_s).sort
+    CALLS.each do |call, arguments|
+      request = request_of(call, arguments)
+      operation = operation_of(request)
+      known = (operation["parameters"] || []).select { |parameter| parameter["in"] == "query" }.map { |parameter| parameter["name"] }
+      asked = URI.decode_www_form(request.path.split("?", 2)[1].to_s).map(&:first)
+      assert_empty asked - known, "#{call}: the query of #{request}"
+      check_body(call, request, operation)
+    end
+  end
+
+  def check_body(call, request, operation)
+    net = request.to_net(nil)
+    return if net.body.to_s.empty?
+
+    content = operation.dig("requestBody", "content") || {}
+    assert_includes content.keys, net["Content-Type"], "#{call}: the body of #{request}"
+    return unless net["Content-Type"] == "application/json"
+
+    schema = content["application/json"]["schema"]
+    sent = JSON.parse(net.body)
+    assert_empty sent.keys - fields(schema), "#{call}: the body of #{request}"
+    assert_empty (resolve(schema)["required"] || []) - sent.keys, "#{call}: the body of #{request}"
+  end
+
+  def test_results_read_fields_that_there_are
+    RESULTS.each do |name, result|
+      schema = @document["components"]["schemas"][name]
+      assert schema, "there is no schema #{name}: #{@document["components"]["schemas"].keys.sort.join(" ")}"
+      missing = result.fields.values.map(&:key) - fields(schema) - ELSEWHERE.fetch(name, [])
+      assert_empty missing, name
+    end
+  end
+end

@@ -1,0 +1,112 @@
+# frozen_string_literal: true
+
+require_relative "support/setup"
+require_relative "support/certificates"
+require_relative "support/host"
+require "stepwright/wire/codec"
+
+# The worker's process beside the real orchestrator's.
+class RealOrchestratorTest < Minitest::Test
+  parallelize_me! # each has processes and folders of its own
+
+  include Support::Needs
+
+  EXE = File.expand_path("../exe/stepwright-ruby", __dir__)
+  HANDLERS = File.expand_path("handlers", __dir__)
+
+  def setup
+    need_host
+    @host = Support::RealHost.new
+    @workers = []
+  end
+
+  def teardown
+    @workers&.each { |worker| worker.pid && Process.kill("KILL", worker.pid) }
+    @host&.remove
+  end
+
+  # Starts a worker's process and waits for its ready line.
+  def work(*arguments)
+    log = File.join(@host.folder, "worker.log")
+    worker = IO.popen([RbConfig.ruby, "-I#{File.expand_path("../lib", __dir__)}", EXE, "work", "--json", "--require", HANDLERS, *arguments], err: log)
+    @workers << worker
+    line = worker.gets
+    line ? [worker, JSON.parse(line)] : flunk("the worker did not start: #{File.read(log)}")
+  end
+
+  def workers(state, *all)
+    @host.run("worker", "list", *all)["workers"].select { |worker| worker["state"] == state }
+  end
+
+  def leave(worker)
+    Process.kill("TERM", worker.pid)
+    worker.read
+    @workers.delete(worker)
+    worker.close
+    $?.exitstatus
+  end
+
+  def test_over_the_socket_from_hello_to_goodbye
+    socket = @host.start("orchestrate").fetch("socket").delete_prefix("ipc://")
+    worker, ready = work("--name", "ruby-1", "--slots", "3", "--orchestrator", socket)
+    assert_equal({ "ready" => "worker", "name" => "ruby-1", "slots" => 3, "handlers" => ["charge_card"] }, ready)
+    joined = @host.until("the worker") { workers("joined").first }
+    assert_equal ["ruby-1", 3, worker.pid, 0], joined.values_at("name", "slots", "pid", "steps_held")
+    # Its heartbeats renew its lease.
+    @host.until("a heartbeat") { workers("joined").first&.fetch("seen_at")&.> joined["seen_at"] }
+    # The orchestrator vanishes, comes again, and finds the same incarnation.
+    @host.stop("KILL")
+    @host.start("orchestrate")
+    again = @host.until("the worker again") { workers("joined").find { |one| one["seen_at"] > joined["seen_at"] + 1_500 } }
+    assert_equal joined["incarnation"], again["incarnation"]
+    assert_equal 0, leave(worker)
+    left = @host.until("the goodbye") { workers("left", "--all").first }
+    assert_equal joined["incarnation"], left["incarnation"]
+  end
+
+  def test_through_the_gate_with_tls_and_a_token
+    certificates = Support::Certificates.new(@host.folder)
+    token = File.join(@host.folder, "worker.token")
+    @host.run("token", "create", "--name", "ruby", "--out", token)
+    gate = @host.start("orchestrate", "--gate-listen", "127.0.0.1:0", "--set", "gate.tls_certificate=#{certificates.gate}",
+                       "--set", "gate.tls_key=#{certificates.gate_key}", "--set", "gate.tls_client_ca=#{certificates.ca}").fetch("gate")
+    assert_match(%r{\Atls://127\.0\.0\.1:\d+\z}, gate)
+    worker, = work("--name", "far", "--orchestrator", gate, "--token-file", token, "--tls-ca", certificates.ca,
+                   "--tls-certificate", certificates.worker, "--tls-key", certificates.worker_key)
+    joined = @host.until("the worker") { workers("joined").first }
+    assert_equal "far", joined["name"]
+    @host.until("a heartbeat") { workers("joined").first&.fetch("seen_at")&.> joined["seen_at"] }
+    @host.run("token", "revoke", "ruby")
+    @host.until("the end of the connection") { File.read(File.join(@host.folder, "worker.log")).include?("the token is wrong, revoked or expired") }
+    assert_equal 0, leave(worker)
+  end
+
+  # The host's own workers compute the same fingerprints.
+  def test_fingerprints_are_those_that_the_host_records
+    need_shapes
+    @host.start("dev")
+    @host.run("plugin", "add", Support::RealHost::SHAPES)
+    template = File.join(@host.folder, "two.yaml")
+    File.write(template, <<~YAML)
+      template: two
+      namespace: shapes
+      version: 1.0.0
+      plugin: examples/shapes@^1
+      steps:
+        - { name: first, handler: start }
+        - { name: second, handler: add, depends_on: first, config: { add: 3 } }
+    YAML
+    @host.run("template", "add", template)
+    good, bad = [{ n: 4 }, { n: "four" }].map do |context|
+      started = @host.run("task", "run", "shapes/two", "--json-input", JSON.generate(context), "--wait")
+      @host.run("task", "show", started["tasks"][0]["task"].to_s, "--attempts")
+    end
+    good["attempts"].zip(good["steps_detail"]) do |attempt, step|
+      assert_equal attempt["digest"], Stepwright::Wire::Fingerprint.of_output(Stepwright::Wire::Payload.of(step["output"]))
+    end
+    failed = bad["attempts"].find { |attempt| attempt["status"] == "failed" }
+    refute_nil failed, bad.to_s
+    failure = Stepwright::Wire::Failure.read(failed["failure"])
+    assert_equal failed["digest"], Stepwright::Wire::Fingerprint.of_failure(failure)
+  end
+end

@@ -1,0 +1,100 @@
+# frozen_string_literal: true
+
+require "stepwright/worker"
+
+module Support
+  # An orchestrator's socket: a ROUTER whose every word the test says itself.
+  class FakeOrchestrator
+    # How long anything is waited for, in seconds.
+    PATIENCE = 30
+
+    attr_reader :path
+    # Whether it answers no heartbeats.
+    attr_accessor :silent
+
+    def initialize(path)
+      @path = path
+      @context = ZMQ::Context.new(1)
+      @envelope = Stepwright::Wire::Envelope.new("orchestrator")
+      bind
+    end
+
+    def bind
+      @router = @context.socket(ZMQ::ROUTER)
+      @router.setsockopt(ZMQ::LINGER, 0)
+      @router.setsockopt(ZMQ::RCVTIMEO, PATIENCE * 1_000)
+      check(@router.bind("ipc://#{path}"))
+      self
+    end
+
+    # Vanishes: connections break.
+    def unbind
+      @router.close
+      File.unlink(path) if File.exist?(path)
+    end
+
+    def close
+      @router.close
+      @context.terminate
+    end
+
+    # The next message, of whichever worker.
+    def receive
+      frames = []
+      check(@router.recv_strings(frames))
+      @peer = frames.shift
+      message = Stepwright::Wire::Codec.decode(frames, Stepwright::Wire::FromWorker)
+      send(Stepwright::Wire::ToWorker::Heartbeat.new) if message.is_a?(Stepwright::Wire::FromWorker::Heartbeat) && !silent
+      message
+    end
+
+    # The next message of a kind; others are passed over, and kept in `passed`.
+    def await(kind)
+      loop do
+        message = receive
+        return message if message.is_a?(kind) && (!block_given? || yield(message))
+
+        passed << message
+      end
+    end
+
+    def passed = @passed ||= []
+
+    def send(message) = send_frames(@envelope.seal(message))
+
+    def send_frames(frames) = check(@router.send_strings([@peer, *frames]))
+
+    def welcome(keep: [], heartbeat_ms: 1_000, **more)
+      send(Stepwright::Wire::ToWorker::Welcome.new(
+             version: 1, heartbeat_ms: heartbeat_ms, lease_ms: 5_000, message_bytes_max: 8 << 20, payload_bytes_max: 1 << 20,
+             keep: keep, orchestrator: "orchestrator", **more
+           ))
+    end
+
+    def ack(keys, reconciled: [])
+      send(Stepwright::Wire::ToWorker::Ack.new(outcomes: keys, reconciled: reconciled))
+    end
+
+    def batch(id, *steps)
+      send(Stepwright::Wire::ToWorker::Batch.new(batch: id, created_at: 0, steps: steps))
+    end
+
+    def check(result)
+      raise "ZeroMQ: #{ZMQ::Util.error_string}" unless ZMQ::Util.resultcode_ok?(result)
+    end
+
+    # A step as orchestrators send it.
+    def self.step(number, handler, **more)
+      Stepwright::Wire::StepTask.new(
+        task: 42, step: (42 << 16) + number, attempt: 1, name: "step_#{number}", handler: handler,
+        plugin: Stepwright::Wire::Fingerprint.of("component"), retry_limit: 3, idempotency_key: "task/42/step_#{number}",
+        timeout_ms: 30_000, limits: Stepwright::Wire::StepLimits.new, config: {}, context: { "order_id" => "ORD-1" },
+        parents: [["before", { "total" => 7 }]], tags: [["tenant", "north"]], namespace: "shop", **more
+      )
+    end
+
+    def self.key(number, batch, attempt: 1)
+      Stepwright::Wire::AttemptKey.new(step: (42 << 16) + number, attempt: attempt, batch: batch)
+    end
+  end
+end

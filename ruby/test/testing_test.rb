@@ -1,0 +1,107 @@
+# frozen_string_literal: true
+
+require_relative "support/setup"
+require_relative "support/host"
+require "stepwright/testing"
+
+# What suites of others use.
+class TestingTest < Minitest::Test
+  include Support::Needs
+
+  FAKE = File.expand_path("support/bin/fake_host", __dir__)
+  Shapes = Stepwright::Testing::Shapes
+
+  def teardown
+    Stepwright::Testing.stop
+    Stepwright.configuration = nil
+  end
+
+  def test_a_suite_has_a_host_from_beginning_to_end
+    ENV["STEPWRIGHT_ENV"], before = "test", ENV["STEPWRIGHT_ENV"]
+    host = Stepwright::Testing.start(binary: FAKE, arguments: ["--slots", "8"])
+    assert_same host, Stepwright::Testing.start
+    health = Stepwright.health
+    assert_equal ["dev", "--json", "--data-dir", "#{host.folder}/data", "--run-dir", "#{host.folder}/run", "--set", "api.listen=127.0.0.1:0", "--slots", "8"], health.arguments
+    assert_empty health.variables, "the host knows no variables of ours"
+    assert_equal [host.pid, true], [health.pid, host.running?]
+    folder = host.folder
+    Stepwright::Testing.stop
+    refute_path_exists folder
+    assert_raises(Errno::ESRCH) { Process.kill(0, health.pid) }
+    assert_nil host.url
+  ensure
+    ENV["STEPWRIGHT_ENV"] = before
+  end
+
+  def test_a_host_that_does_not_start_says_why
+    start = ->(flag) { assert_raises(Stepwright::Unavailable) { Stepwright::Testing.start(binary: FAKE, arguments: [flag]) }.message }
+    assert_match(/fake_host did not start:\nthe settings are wrong/, start["--fail"])
+    assert_match(/serves no API: it is older than this gem/, start["--old"])
+    assert_match(/is no stepwright: it said "hello\\n"/, start["--foreign"])
+    assert_nil Stepwright::Testing.host
+  end
+
+  def test_shapes
+    shapes = { linear: { steps: 3 }, diamond: {}, merge: { roots: 2 }, tree: {}, mixed_dag: {} }
+    parsed = shapes.to_h { |shape, options| [shape, YAML.safe_load(Shapes.public_send(shape, "noop", plugin: "examples/shapes@^1", **options))] }
+    assert_equal [3, 4, 3, 7, 7], parsed.values.map { |template| template["steps"].size }
+    assert_equal({ "template" => "linear_3", "namespace" => "test", "version" => "1.0.0", "plugin" => "examples/shapes@^1",
+                   "steps" => [{ "name" => "step_1", "handler" => "noop" }, { "name" => "step_2", "handler" => "noop", "depends_on" => ["step_1"] },
+                               { "name" => "step_3", "handler" => "noop", "depends_on" => ["step_2"] }] }, parsed[:linear])
+    assert_equal %w[root_1 root_2], parsed[:merge]["steps"].last["depends_on"]
+    own = YAML.safe_load(Shapes.diamond(->(step) { "do_#{step}" }, name: "mine", defaults: { timeout: "5s" }) { |step| { config: { add: 1 } } if step == "left" })
+    assert_equal ["mine", { "timeout" => "5s" }, { "name" => "left", "handler" => "do_left", "depends_on" => ["top"], "config" => { "add" => 1 } }],
+                 [own["template"], own["defaults"], own["steps"][1]]
+  end
+
+  def test_the_host_takes_every_shape
+    need_host
+    Dir.mktmpdir do |folder|
+      files = %i[linear diamond merge tree mixed_dag].map do |shape|
+        File.join(folder, "#{shape}.yaml").tap { |file| File.write(file, Shapes.public_send(shape, "noop", plugin: "examples/shapes@^1", defaults: { timeout: "5s" })) }
+      end
+      out, status = Open3.capture2e(Support::RealHost::ENVIRONMENT, Support::RealHost.binary, "template", "check", "--syntax-only", *files)
+      assert_predicate status, :success?, out
+    end
+  end
+
+  # The whole gem against the whole host.
+  def test_an_order_from_the_template_to_the_result
+    need_host
+    need_shapes
+    begin
+      Stepwright::Testing.start(binary: Support::RealHost.binary, plugins: [Support::RealHost::SHAPES])
+    rescue Stepwright::Unavailable => e
+      need(false, "the host is older than its API") if e.message.match?(/serves no API|api\.listen/)
+      raise
+    end
+    assert_predicate Stepwright, :ready?
+    template = Stepwright.register_template(Shapes.mixed_dag(->(step) { step == "init" ? "start" : "sum" }, plugin: "examples/shapes@^1"))
+    assert_equal ["test/mixed_dag@1.0.0", true], [template.ref, template.created?]
+    events = []
+    result = Stepwright.run(template: "test/mixed_dag", context: { n: 4 }, tags: { tenant: "north" }, idempotency_key: "a", timeout: 60) { |event| events << event.name }
+    assert_predicate result, :success?
+    assert_equal [7, { "tenant" => "north" }, 7], [result.steps_executed, result.task.tags, result.outputs.size]
+    assert_equal "task.completed", events.last
+    again = Stepwright.initialize_task(template: "test/mixed_dag", context: { n: 4 }, idempotency_key: "a")
+    assert_equal [false, result.task_id, 7], [again.created?, again.task_id, again.step_count]
+    assert_equal(7, Stepwright.attempts(result.task_id).count { |attempt| attempt.status == "completed" })
+    assert_equal [result.task_id], Stepwright.tasks(state: "complete").map(&:id)
+
+    Stepwright.register_template(Shapes.linear("start", steps: 1, plugin: "examples/shapes@^1", name: "fails") { { retry: { limit: 1 } } })
+    failed = Stepwright.run(template: "test/fails", context: {}, timeout: 60)
+    assert_equal [false, "error", ["step_1"]], [failed.success?, failed.status, failed.failed_steps.map(&:name)]
+    assert_match(/step_1/, failed.blocking_reason)
+    resolved = Stepwright.resolve(failed.task_id, step: "step_1", output: { "n" => 1 }, reason: "done by hand")
+    assert_equal({ "n" => 1 }, resolved.step("step_1").output)
+    assert_equal "complete", Stepwright.handle(failed.task_id, timeout: 60).status
+    assert_raises(Stepwright::Conflict) { Stepwright.cancel(failed.task_id, reason: "late") }
+    assert_equal "task_not_found", assert_raises(Stepwright::NotFound) { Stepwright.task(4_711) }.code
+    assert_match(/template/, assert_raises(Stepwright::Invalid) { Stepwright.register_template("steps: 3") }.message)
+    assert_equal "template_not_found", assert_raises(Stepwright::NotFound) { Stepwright.run(template: "no/such") }.code
+    page = Stepwright.tasks(limit: 1)
+    assert_equal [1, 2], [page.size, page.all.count]
+    assert_equal 1, Stepwright.workers.size
+    assert_equal ["examples/shapes@1.0.0"], Stepwright.plugins.map(&:ref)
+  end
+end
