@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod gem;
 mod polyglot;
 mod run;
 mod schemathesis;
@@ -24,6 +25,7 @@ usage: cargo xtask <command>
   bench --queries [--tasks N]             what the performance queries take with finished tasks in the database, on both engines
   bench --hostile [--seconds N]           honest steps per second without hostile ones beside them, and with one in five (60 s)
   simulate [--seed S] [--minutes M]       play seeded schedules of faults against the real parts; --story prints one
+  gem                                     the gem, and one that carries the host for this platform, into ruby/pkg
   schemathesis [--seed S] [--examples N]  play requests made from the HTTP API's own document against `dev`
   tidy                                    only the checks of the repository itself
   sqlx [--check]                          describe the queries in .sqlx anew, or say which descriptions are stale
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => test::test(rest),
         "bench" => bench::bench(rest),
+        "gem" => gem::gem(rest),
         "schemathesis" => schemathesis::schemathesis(rest),
         "simulate" => simulate::simulate(rest),
         "tidy" => tidy::tidy(),

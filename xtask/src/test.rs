@@ -3,7 +3,7 @@
 use stepwright_postgres_harness::{Cluster, Durability};
 
 use crate::run::{Outcome, cargo, run, section};
-use crate::{polyglot, sqlx, tidy, tools};
+use crate::{gem, polyglot, sqlx, tidy, tools};
 
 pub(crate) fn test(arguments: &[String]) -> Outcome {
     let fast = match arguments {
@@ -16,6 +16,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
             .and_then(|()| tools::nextest())
             .and_then(|()| tools::postgres())
             .and_then(|()| tools::oci_registry())
+            .and_then(|()| tools::ruby())
     })?;
     section("repository checks", tidy::tidy)?;
     section("guests", || {
@@ -29,6 +30,7 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     // The process tests start the binary itself, which a test build alone would not make.
     section("build", || run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins"])))?;
     section("tests", nextest)?;
+    section("gem", gem::test)?;
     if !fast {
         section("documentation", || {
             run(cargo(["doc", "--quiet", "--locked", "--no-deps", "--workspace"])

@@ -41,7 +41,7 @@ pub(crate) fn postgres() -> Outcome {
     if std::env::var_os("DATABASE_URL").is_some() || stepwright_postgres_harness::programs().is_ok() {
         return Ok(());
     }
-    install("PostgreSQL", "postgresql")?;
+    install("PostgreSQL", &["postgresql"])?;
     stepwright_postgres_harness::programs().map(|_| ())
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn oci_registry() -> Outcome {
     if is_there() {
         return Ok(());
     }
-    install("an OCI registry", "docker-registry")?;
+    install("an OCI registry", &["docker-registry"])?;
     if is_there() {
         return Ok(());
     }
@@ -60,15 +60,37 @@ pub(crate) fn oci_registry() -> Outcome {
         .to_owned())
 }
 
-/// Installs a package where that can be done unasked: as root, with apt-get. Elsewhere the caller says what to do.
-fn install(what: &str, package: &str) -> Outcome {
+/// What the gem's tests are run with.
+const RUBY: &[&str] = &["ruby", "rake", "ruby-minitest", "ruby-ffi-rzmq", "ruby-railties"];
+
+/// Makes sure that the gem's tests can run: Ruby with rake, minitest, the bindings of libzmq, and Rails' railties.
+pub(crate) fn ruby() -> Outcome {
+    let needed = "require 'minitest'; require 'ffi-rzmq'; require 'rails/railtie'";
+    let is_there =
+        || works(Command::new("ruby").args(["-e", needed])) && works(Command::new("rake").arg("--version"));
+    if is_there() {
+        return Ok(());
+    }
+    install("Ruby", RUBY)?;
+    if is_there() {
+        return Ok(());
+    }
+    Err(format!(
+        "Ruby is not there with all that the gem's tests need; install {} (Debian, Ubuntu)",
+        RUBY.join(", ")
+    ))
+}
+
+/// Installs packages where that can be done unasked: as root, with apt-get. Elsewhere the caller says what to do.
+fn install(what: &str, packages: &[&str]) -> Outcome {
     if works(Command::new("apt-get").arg("--version"))
         && read(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
     {
         eprintln!("{what} is not installed; installing it");
         run(Command::new("apt-get").args(["update", "--quiet"]))?;
         run(Command::new("apt-get")
-            .args(["install", "--yes", "--quiet", "--no-install-recommends", package])
+            .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+            .args(packages)
             .env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     Ok(())
