@@ -233,8 +233,7 @@ impl Truth {
         let all = expect.0 + expect.1 + expect.2;
         let rate = |part: u64| (all > 0).then(|| part as f64 / all as f64);
         assert_eq!((tasks.completion_rate, tasks.error_rate), (rate(expect.0), rate(expect.1)));
-        let seconds = found.until.since(since).as_secs_f64();
-        assert!((tasks.completed_per_s - expect.0 as f64 / seconds).abs() < 1e-9, "{found:?}");
+        assert!((tasks.completed_per_s - rate_of(expect.0, since, found.until)).abs() < 1e-9, "{found:?}");
         assert!(tasks.durations_since >= since);
         let complete = self.tasks(namespace).into_iter().filter(|task| {
             task.state == TaskState::Complete
@@ -259,9 +258,15 @@ impl Truth {
         assert_eq!(counts, expect, "{query:?}");
         let ran = lines.iter().filter(|line| line.status != AttemptStatus::Lost);
         assert_eq!(found.steps.execution_us, brute(ran.map(|line| line.execution_us).collect()), "{query:?}");
-        let seconds = found.until.since(since).as_secs_f64();
-        assert!((found.steps.completed_per_s - expect.0 as f64 / seconds).abs() < 1e-9, "{found:?}");
+        let rate = rate_of(expect.0, since, found.until);
+        assert!((found.steps.completed_per_s - rate).abs() < 1e-9, "{found:?}");
     }
+}
+
+/// In no time nothing happens.
+fn rate_of(count: u64, since: Timestamp, until: Timestamp) -> f64 {
+    let ms = until.0 - since.0;
+    if ms == 0 { 0.0 } else { count as f64 * 1_000.0 / ms as f64 }
 }
 
 /// Nearest rank by its definition: the smallest value that so many per cent of the values do not exceed.
@@ -493,7 +498,8 @@ pub async fn a_task_is_told_as_a_whole(store: &dyn Store) {
     let mut first = failed(world.lease().await[0], standing(StepState::Ready, 1, 0), None);
     first.line.execution_us = 700;
     committed!(store, end(&[first], at(10)));
-    committed!(store, complete(&[completed(world.lease().await[0], "1")], at(50)));
+    let second = completed(world.lease().await[0], "1");
+    committed!(store, complete(&[second], at(50)));
     committed!(store, release(&[(StepId::new(task, 1), 1), (StepId::new(task, 2), 1)]));
     let found = task_context(store, task, at(60)).await.unwrap().unwrap();
     assert_eq!((found.state, found.completion_percent), (TaskState::InProgress, 25));
