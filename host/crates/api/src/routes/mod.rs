@@ -4,6 +4,7 @@ mod deeds;
 mod fleet;
 mod ledger;
 mod pauses;
+mod performance;
 mod plugins;
 mod service;
 mod start;
@@ -39,6 +40,7 @@ pub(crate) fn all() -> Vec<Route> {
     all.extend(start::routes());
     all.extend(tasks::routes());
     all.extend(deeds::routes());
+    all.extend(performance::routes());
     all.extend(ledger::routes());
     all.extend(fleet::routes());
     all.extend(pauses::routes());

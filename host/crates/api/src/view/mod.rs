@@ -4,6 +4,7 @@ mod attempt;
 mod fleet;
 mod ledger;
 mod pause;
+mod performance;
 mod plugin;
 mod task;
 pub mod word;
@@ -18,6 +19,7 @@ pub use attempt::*;
 pub use fleet::*;
 pub use ledger::*;
 pub use pause::*;
+pub use performance::*;
 pub use plugin::*;
 pub use task::*;
 

@@ -4,10 +4,12 @@ use serde::Serialize;
 use stepwright_store as store;
 use stepwright_workflow::finalize::{ExecutionStatus as Execution, RecommendedAction as Action};
 use stepwright_workflow::pause::PauseScope;
-use stepwright_workflow::{FailureClass as Class, step, task};
+use stepwright_workflow::{FailureClass as Class, insight, step, task};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
+
+use super::performance::BOTTLENECK_KINDS;
 
 macro_rules! words {
     ($($(#[doc = $doc:literal])* $name:ident($of:ty) = $all:expr;)*) => {$(
@@ -76,6 +78,8 @@ words! {
     ];
     /// What a token opens: admin includes operate, which includes run, which includes read; worker opens only the gate.
     TokenScope(store::TokenScope) = store::TokenScope::ALL;
+    /// How a step holds its task up.
+    BottleneckKind(insight::BottleneckKind) = BOTTLENECK_KINDS;
     /// What kind of thing is paused.
     PauseKind(PauseScope) = PauseScope::ALL;
 }

@@ -40,6 +40,13 @@ POST   /v1/tasks/{id}/retry                                                opera
 POST   /v1/tasks/{id}/steps/{name}/retry                                   operate
 POST   /v1/tasks/{id}/steps/{name}/resolve                                 operate
 POST   /v1/tasks/{id}/steps/{name}/skip                                    operate
+GET    /v1/analytics/metrics                                               read
+GET    /v1/analytics/slowest/tasks                                         read
+GET    /v1/analytics/slowest/steps                                         read
+GET    /v1/analytics/health                                                read
+GET    /v1/tasks/{id}/execution                                            read
+GET    /v1/tasks/{id}/levels                                               read
+GET    /v1/tasks/{id}/viable                                               read
 GET    /v1/batches                                                         read
 GET    /v1/batches/{id}                                                    read
 GET    /v1/workers                                                         read
