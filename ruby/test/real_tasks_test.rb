@@ -4,8 +4,8 @@ require_relative "support/setup"
 require_relative "support/host"
 require "stepwright/worker"
 
-# Whole tasks of the real orchestrator, done in Ruby. It routes no step to external handlers yet, so the worker pretends to run
-# components: the plugin `shapes` is registered, and each of its steps is done by a handler in Ruby of the same name.
+# Whole tasks of the real orchestrator, done in Ruby by a worker that pretends to run components: the plugin `shapes` is registered,
+# and each of its steps is done by a handler in Ruby of the same name, whatever the host routes to external ones.
 class RealTasksTest < Minitest::Test
   parallelize_me! # each has processes and folders of its own
 
