@@ -26,9 +26,9 @@ class RealOrchestratorTest < Minitest::Test
   end
 
   # Starts a worker's process and waits for its ready line.
-  def work(*arguments)
+  def work(*arguments, handlers: HANDLERS)
     log = File.join(@host.folder, "worker.log")
-    worker = IO.popen([RbConfig.ruby, "-I#{File.expand_path("../lib", __dir__)}", EXE, "work", "--json", "--require", HANDLERS, *arguments], err: log)
+    worker = IO.popen([RbConfig.ruby, "-I#{File.expand_path("../lib", __dir__)}", EXE, "work", "--json", "--require", handlers, *arguments], err: log)
     @workers << worker
     line = worker.gets
     line ? [worker, JSON.parse(line)] : flunk("the worker did not start: #{File.read(log)}")
@@ -78,6 +78,37 @@ class RealOrchestratorTest < Minitest::Test
     @host.until("a heartbeat") { workers("joined").first&.fetch("seen_at")&.> joined["seen_at"] }
     @host.run("token", "revoke", "ruby")
     @host.until("the end of the connection") { File.read(File.join(@host.folder, "worker.log")).include?("the token is wrong, revoked or expired") }
+    assert_equal 0, leave(worker)
+  end
+
+  # One task of steps in WebAssembly and one in Ruby, each where it belongs.
+  def test_a_template_mixes_components_and_ruby
+    need_shapes
+    @host.start("dev")
+    @host.run("plugin", "add", Support::RealHost::SHAPES)
+    template = File.join(@host.folder, "mixed.yaml")
+    File.write(template, <<~YAML)
+      template: mixed
+      namespace: shapes
+      version: 1.0.0
+      plugin: examples/shapes@^1
+      steps:
+        - { name: first, handler: start }
+        - { name: second, handler: add, depends_on: first, config: { add: 3 } }
+        - { name: twice, plugin: external, handler: double, depends_on: second }
+        - { name: last, handler: start, depends_on: twice }
+    YAML
+    @host.run("template", "add", template)
+    task = @host.run("task", "run", "shapes/mixed", "--json-input", '{"n": 4}')["tasks"][0]["task"].to_s
+    waits = @host.until("the step in Ruby") { @host.run("task", "show", task)["reasons"].find { |reason| reason["step"] == "twice" && reason["why"].include?("serves") } }
+    assert_equal "waits for a free worker that serves 'double'", waits["why"]
+    worker, = work("--name", "ruby", "--orchestrator", File.join(@host.folder, "run/orchestrator.sock"), handlers: File.expand_path("shapes_handlers", __dir__))
+    done = @host.until("the end") { @host.run("task", "show", task).then { |shown| shown if %w[complete error].include?(shown["state"]) } }
+    assert_equal "complete", done["state"], done.to_s
+    ran = done["attempts"].to_h { |attempt| [attempt["step_name"], attempt["worker_name"]] }
+    assert_equal "ruby", ran["twice"]
+    assert_equal({ "value" => 14, "trail" => %w[first last second twice] }, done["steps_detail"][3]["output"])
+    refute_includes ran.values_at("first", "second", "last"), "ruby"
     assert_equal 0, leave(worker)
   end
 
