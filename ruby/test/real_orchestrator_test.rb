@@ -84,7 +84,8 @@ class RealOrchestratorTest < Minitest::Test
   # One task of steps in WebAssembly and one in Ruby, each where it belongs.
   def test_a_template_mixes_components_and_ruby
     need_shapes
-    @host.start("dev")
+    socket = @host.start("orchestrate").fetch("socket").delete_prefix("ipc://")
+    @host.start("work", "--name", "sandbox")
     @host.run("plugin", "add", Support::RealHost::SHAPES)
     template = File.join(@host.folder, "mixed.yaml")
     File.write(template, <<~YAML)
@@ -102,7 +103,7 @@ class RealOrchestratorTest < Minitest::Test
     task = @host.run("task", "run", "shapes/mixed", "--json-input", '{"n": 4}')["tasks"][0]["task"].to_s
     waits = @host.until("the step in Ruby") { @host.run("task", "show", task)["reasons"].find { |reason| reason["step"] == "twice" && reason["why"].include?("serves") } }
     assert_equal "waits for a free worker that serves 'double'", waits["why"]
-    worker, = work("--name", "ruby", "--orchestrator", File.join(@host.folder, "run/orchestrator.sock"), handlers: File.expand_path("shapes_handlers", __dir__))
+    worker, = work("--name", "ruby", "--orchestrator", socket, handlers: File.expand_path("shapes_handlers", __dir__))
     done = @host.until("the end") { @host.run("task", "show", task).then { |shown| shown if %w[complete error].include?(shown["state"]) } }
     assert_equal "complete", done["state"], done.to_s
     ran = done["attempts"].to_h { |attempt| [attempt["step_name"], attempt["worker_name"]] }
