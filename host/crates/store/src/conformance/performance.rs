@@ -101,6 +101,7 @@ impl<'a> Player<'a> {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: parents.collect(),
+            external: Arc::default(),
             context: super::payload("{}"),
             tags: Vec::new(),
             priority: 0,
