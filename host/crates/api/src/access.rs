@@ -232,7 +232,66 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use stepwright_store::NewToken;
+    use stepwright_store_sqlite::SqliteStore;
+    use stepwright_workflow::Timestamp;
+    use tokio::task::JoinSet;
+
     use super::*;
+
+    struct Fixed;
+
+    impl Clock for Fixed {
+        fn now(&self) -> Timestamp {
+            Timestamp(1_000)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_list_follows_the_database_when_it_is_woken_and_the_loopback_closes_for_good() {
+        let store = Arc::new(SqliteStore::in_memory().await.unwrap());
+        let (keeper, mut gatekeeper) = Keeper::start(store.clone(), Arc::new(Fixed), true).await.unwrap();
+        let (bare, shown) = (
+            headers(&[(header::HOST, "localhost")]),
+            headers(&[(header::HOST, "localhost"), (header::AUTHORIZATION, "Bearer sw_secret")]),
+        );
+        let wake = Arc::new(Notify::new());
+        let mut keeping = JoinSet::new();
+        keeping.spawn(keeper.run(wake.clone()));
+        let admit = |gatekeeper: &Gatekeeper, headers: &HeaderMap, scope| {
+            gatekeeper
+                .admit(headers, scope)
+                .map(|caller| caller.name.to_string())
+                .map_err(|refused| refused.code)
+        };
+        assert_eq!(admit(&gatekeeper, &bare, TokenScope::Admin), Ok("somebody".to_owned()));
+        assert_eq!(admit(&gatekeeper, &shown, TokenScope::Read), Err(Code::Unauthorized));
+        let token = NewToken {
+            name: "shop".to_owned(),
+            scope: TokenScope::Run,
+            hash: Digest::of(b"sw_secret"),
+            created_by: "ann".to_owned(),
+            expires_at: None,
+        };
+        let id = store.add_token(&token, Timestamp(1_000)).await.unwrap();
+        gatekeeper.tokens.borrow_and_update();
+        wake.notify_one();
+        gatekeeper.tokens.changed().await.unwrap();
+        assert_eq!(admit(&gatekeeper, &bare, TokenScope::Read), Err(Code::Unauthorized));
+        assert_eq!(admit(&gatekeeper, &shown, TokenScope::Read), Ok("shop".to_owned()));
+        assert_eq!(admit(&gatekeeper, &shown, TokenScope::Operate), Err(Code::Forbidden));
+        store.revoke_tokens(&[id], Timestamp(1_000)).await.unwrap();
+        gatekeeper.tokens.borrow_and_update();
+        wake.notify_one();
+        gatekeeper.tokens.changed().await.unwrap();
+        for headers in [&bare, &shown] {
+            assert_eq!(admit(&gatekeeper, headers, TokenScope::Read), Err(Code::Unauthorized));
+        }
+        // The use was noted, once nothing more urgent was to be done.
+        while store.tokens().await.unwrap()[0].used_at.is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
 
     fn headers(pairs: &[(header::HeaderName, &str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{Method, Request, StatusCode};
@@ -94,7 +93,8 @@ steps:
 /// An API, its database, and a token of each scope.
 pub(crate) struct Rig {
     pub(crate) store: Arc<SqliteStore>,
-    router: Router,
+    /// Whoever waits is told once it is gone.
+    api: Api,
     document: Value,
     /// By the names of their schemas.
     validators: BTreeMap<String, Validator>,
@@ -165,8 +165,8 @@ impl Rig {
         };
         let document = serde_json::to_value(document()).unwrap();
         let open = parts.options.open;
-        let router = Api::new(parts).await.unwrap().router();
-        let rig = Self { store, router, validators: validators(&document), document, open };
+        let api = Api::new(parts).await.unwrap();
+        let rig = Self { store, api, validators: validators(&document), document, open };
         let added = rig.yaml(TEMPLATE).await;
         assert_eq!(added.status, 201, "{}", added.text);
         rig
@@ -209,7 +209,7 @@ impl Rig {
     /// Sends a request, and compares the answer with what the document says of its route.
     pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.api.router().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let pairs = head.headers.iter();
