@@ -317,3 +317,16 @@ fn closed(batch: BatchId, end: BatchEnd) -> ClosedBatch {
 fn standing(state: StepState, failures: u32, losses: u32) -> StepStanding {
     StepStanding { state, failures, losses }
 }
+
+/// Numbers that are the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    /// Below `sides`, by splitmix64.
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % sides
+    }
+}

@@ -8,26 +8,13 @@ use stepwright_workflow::step::{StepStanding, StepState};
 use stepwright_workflow::task::{TaskState, settle};
 use stepwright_workflow::{AttemptKey, Plan, PlanId, StepId, TaskId, Timestamp, WorkerId};
 
-use super::{DIAMOND, NOW, SINGLE, World, at, committed, completed, failed, plan, standing, worker};
+use super::{DIAMOND, Dice, NOW, SINGLE, World, at, committed, completed, failed, plan, standing, worker};
 use crate::performance::{SAMPLE, SLOWEST_MAX, task_context};
 use crate::{
     Analytics, AnalyticsQuery, AttemptRecord, AttemptStatus, Connections, EndedAttempt, FailureCounts,
     NewBatch, NewTask, QueueCounts, Round, SlowStep, SlowestQuery, StepChange, StepFigures, StepRecord,
     Store, TaskFilter, TaskSummary, WorkerState,
 };
-
-/// Numbers that are the same on every run.
-struct Dice(u64);
-
-impl Dice {
-    /// Below `sides`, by splitmix64.
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
-    }
-}
 
 /// A small orchestrator that plays at random: what it does is legal, and nothing of it is likely.
 struct Player<'a> {
