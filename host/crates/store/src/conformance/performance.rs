@@ -1,6 +1,7 @@
 //! Figures, the slowest, and health: each compared with what a plain count over everything there is comes to.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stepwright_workflow::distribution::Distribution;
 use stepwright_workflow::graph::Graph;
