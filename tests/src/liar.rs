@@ -178,7 +178,7 @@ impl InProcess {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: vec![0; steps].into(),
-            external: std::sync::Arc::default(),
+            external: Arc::default(),
             context: Payload::null(),
             tags: Vec::new(),
             priority: 0,

@@ -143,7 +143,7 @@ impl Rig {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: script.parents.iter().map(|parents| u32::try_from(parents.len()).unwrap_or(0)).collect(),
-            external: std::sync::Arc::default(),
+            external: Arc::default(),
             context: Payload::parse("{\"seed\":1}").expect("valid JSON"),
             tags: Vec::new(),
             priority: 0,

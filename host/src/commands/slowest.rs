@@ -277,7 +277,7 @@ mod tests {
             template: template("shop/order").ok(),
             limit: 1,
         };
-        let error = both.query(Timestamp(0)).unwrap_err().to_string();
+        let error = both.query(Timestamp(0)).unwrap_err().text();
         assert!(error.contains("'other'") && error.contains("'shop'"), "{error}");
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn step(name: &str, state: StepState, parents: &[&str]) -> StepRecord
         pending_parents: 0,
         ready_at: None,
         paused: false,
+        external: None,
         worker: state.is_leased().then(|| "worker-1".to_owned()),
         batch: None,
         progress: None,

@@ -80,7 +80,7 @@ pub(super) fn task(plan: &Plan, id: PlanId, key: Option<String>) -> NewTask {
         namespace: plan.namespace.clone(),
         template: plan.name.clone(),
         parents: plan.steps.iter().map(|step| u32::try_from(step.parents.len()).unwrap_or(0)).collect(),
-        external: std::sync::Arc::default(),
+        external: Arc::default(),
         context: Payload::null(),
         tags: Vec::new(),
         priority: 0,

@@ -59,7 +59,7 @@ async fn create(store: &dyn Store, plan: PlanId, tasks: usize, now: Timestamp) -
         namespace: "test".to_owned(),
         template: "driven".to_owned(),
         parents: vec![0, 1].into(),
-        external: std::sync::Arc::default(),
+        external: Arc::default(),
         context: Payload::parse("{\"n\":1}").expect("valid JSON"),
         tags: Vec::new(),
         priority: 0,

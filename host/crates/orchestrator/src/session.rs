@@ -113,7 +113,7 @@ impl Session {
         now: Timestamp,
         lease: std::time::Duration,
     ) -> Vec<BatchId> {
-        let listed: std::collections::BTreeSet<BatchId> = listed.iter().copied().collect();
+        let listed: BTreeSet<BatchId> = listed.iter().copied().collect();
         let missing = self.batches.iter().filter(|(batch, _)| !listed.contains(batch));
         let lost = missing.filter(|(batch, held)| Some(**batch) <= latest || now.since(held.sent_at) > lease);
         lost.map(|(batch, _)| *batch).collect()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, StepRecord, Store, StoreError, TaskRecord};
+use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, Store, StoreError, TaskRecord};
 use stepwright_workflow::finalize::{ExecutionStatus, RecommendedAction};
 use stepwright_workflow::insight::{Bottleneck, CriticalPath, Reasons, StepReason, TaskContext};
 use stepwright_workflow::{TaskId, Timestamp};

@@ -45,7 +45,7 @@ async fn start(store: &dyn Store, parents: &[&[u16]], tasks: usize, key: Option<
         namespace: "shop".to_owned(),
         template: "order".to_owned(),
         parents: counts,
-        external: std::sync::Arc::default(),
+        external: Arc::default(),
         context: Payload::null(),
         tags: Vec::new(),
         priority: 0,

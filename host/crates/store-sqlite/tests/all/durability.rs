@@ -41,7 +41,7 @@ fn task(plan: PlanId, key: Option<String>) -> NewTask {
         namespace: "shop".to_owned(),
         template: "order".to_owned(),
         parents: Arc::from([0]),
-        external: std::sync::Arc::default(),
+        external: Arc::default(),
         context: Payload::null(),
         tags: Vec::new(),
         priority: 0,

@@ -103,7 +103,7 @@ fn an_external_handler_needs_no_plugin_and_takes_no_limit_of_a_sandbox() {
     let plan = Template::parse("t.yaml", &with_limits).unwrap().resolve("production", &Shop).unwrap();
     let ship = &plan.steps[4];
     assert_eq!((ship.external(), ship.plugin_reference().as_str()), (Some("Shop::Ship"), "external"));
-    assert_eq!(ship.digest, external_digest("Shop::Ship"));
+    assert_eq!(ship.digest, crate::external_digest("Shop::Ship"));
     assert_eq!((ship.limits.memory_bytes_max, ship.limits.output_bytes_max), (None, Some(1 << 10)));
     assert_eq!((plan.steps[0].external(), plan.steps[0].limits.memory_bytes_max), (None, Some(8 << 20)));
 
