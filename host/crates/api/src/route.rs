@@ -33,6 +33,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request's id that is echoed.
 const REQUEST_ID_MAX: usize = 64;
 
+/// What an answer means, and what it holds, with the media type.
+type Said = (&'static str, Option<(&'static str, Content)>);
+
 /// A route.
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -45,7 +48,7 @@ pub(crate) struct Route {
     description: Option<&'static str>,
     parameters: Vec<Parameter>,
     body: Vec<(&'static str, Content)>,
-    answers: BTreeMap<u16, (&'static str, Option<(&'static str, Content)>)>,
+    answers: BTreeMap<u16, Said>,
     codes: BTreeSet<Code>,
     /// Schemas that the document needs for it.
     pub(crate) schemas: Vec<(String, RefOr<Schema>)>,

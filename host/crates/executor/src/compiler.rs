@@ -26,6 +26,10 @@ mod child;
 
 pub use child::serve;
 
+/// How long, and how often, a process is looked at that has closed its pipe and not ended yet.
+const LOOK: Duration = Duration::from_millis(1);
+const LOOKS: u32 = 2_000;
+
 /// The most code that is taken back, in bytes: sixteen times the largest component. JavaScript's 12 MB make 36.
 const CODE_BYTES_MAX: u64 = 512 << 20;
 /// How much of what the compiler complains of is kept, in bytes.
@@ -189,7 +193,7 @@ impl CompilerProcess {
             }
             let in_time = answer.recv_timeout(self.wall_max);
             let overdue = matches!(in_time, Err(mpsc::RecvTimeoutError::Timeout));
-            let status = end(&mut child)?;
+            let status = if overdue { end(&mut child)? } else { ended(&mut child)? };
             // Its end closes the pipe, so this does not wait for long.
             let answer = in_time.or_else(|_| answer.recv()).unwrap_or_default();
             let complaint = complaint?.join().unwrap_or_default();
@@ -276,7 +280,19 @@ fn is_from_outside(signal: i32) -> bool {
     [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].iter().any(|outside| outside.as_raw() == signal)
 }
 
-/// Ends the process if it has not ended, and takes it off the system's list. One that has closed its pipe has done its work.
+/// How a process ended that has closed its pipe. That comes a moment before its end, and to end it in that moment would be to mistake
+/// work that is done for work that broke off.
+fn ended(child: &mut Child) -> io::Result<ExitStatus> {
+    for _ in 0..LOOKS {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        std::thread::sleep(LOOK);
+    }
+    end(child)
+}
+
+/// Ends the process if it has not ended, and takes it off the system's list.
 fn end(child: &mut Child) -> io::Result<ExitStatus> {
     child.kill()?;
     child.wait()

@@ -1,4 +1,5 @@
-SELECT (SELECT count(*) FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0)
+SELECT (SELECT count(*) FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0 AND external IS NULL)
+       + (SELECT count(*) FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0 AND external IS NOT NULL)
        + (SELECT count(*) FROM steps WHERE ready_at <= ?1 AND parked = 0) AS "claimable!: i64",
        (SELECT count(*) FROM steps WHERE ready_at > ?1 AND parked = 0 AND attempt > 0) AS "in_backoff!: i64",
        (SELECT count(*) FROM steps WHERE ready_at > ?1 AND parked = 0 AND attempt = 0) AS "delayed!: i64",

@@ -38,6 +38,9 @@ impl Performance for SqliteStore {
     }
 }
 
+/// When the task settled; when an attempt of it was recorded, how long that ran, and how it ended, as [`status`] reads it.
+type SettledLine = (i64, Option<i64>, Option<i64>, Option<u8>);
+
 async fn analytics(store: &SqliteStore, query: &AnalyticsQuery) -> Result<AnalyticsReadings> {
     let (since, namespace, sample) = (query.since.0, query.namespace.as_deref(), i64::from(query.sample));
     store.counters.statement();
@@ -51,7 +54,7 @@ async fn analytics(store: &SqliteStore, query: &AnalyticsQuery) -> Result<Analyt
     let row = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
     let row = row.fetch_one(&store.readers).await.map_err(engine("read the newest attempts"))?;
     let running: Vec<(i64, i64, u8)> = json("attempts of tasks", &row.running)?;
-    let settled: Vec<(i64, Option<i64>, Option<i64>, Option<u8>)> = json("attempts of tasks", &row.settled)?;
+    let settled: Vec<SettledLine> = json("attempts of tasks", &row.settled)?;
     let running = running.into_iter().map(|(at, us, code)| -> RunningColumns { (at, us, status(code)) });
     let settled = settled
         .into_iter()

@@ -128,7 +128,7 @@ async fn register(
     if !matches!(kind.as_str(), "application/wasm" | "application/octet-stream") {
         return Err(unsupported(&kind, "application/wasm"));
     }
-    let signatures = new.signature.map(signatures).transpose()?;
+    let signatures = new.signature.as_deref().map(signatures).transpose()?;
     for (field, text) in [("name", &new.name), ("version", &new.version)] {
         text.as_ref().map_or(Ok(()), |text| plain(field, text, NAME_BYTES_MAX))?;
     }
@@ -149,8 +149,8 @@ async fn register(
     Ok(Answer::made(registered.created, registered))
 }
 
-fn signatures(text: String) -> Result<String, Problem> {
-    let bytes = STANDARD.decode(&text).or_else(|_| URL_SAFE.decode(&text));
+fn signatures(text: &str) -> Result<String, Problem> {
+    let bytes = STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text));
     let text = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok());
     text.ok_or_else(|| Problem::field("signature", "write the file that 'plugin sign' wrote in base64"))
 }

@@ -176,7 +176,6 @@ async fn claiming_and_waiting_use_their_indexes_without_sorting() {
         SqliteConnection::connect(folder.path().join("tasks.db").to_str().unwrap()).await.unwrap();
     for (name, index) in [
         ("claimable", "steps_claimable"),
-        ("claimable_external", "steps_claimable_external"),
         ("next_ready_at", "steps_waiting"),
         ("wake", "steps_waiting"),
         ("to_stop", "steps_to_stop"),

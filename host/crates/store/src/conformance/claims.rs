@@ -163,7 +163,7 @@ pub async fn steps_of_external_handlers_have_queues_of_their_own(store: &dyn Sto
         to: standing(StepState::Error, 1, 0),
         output: None,
     };
-    committed!(store, change(&[given_up.clone()]));
+    committed!(store, change(std::slice::from_ref(&given_up)));
     assert_eq!(waiting(&["charge"], 10).await, at_places(&[(high, 3)]));
     let again = StepChange { from: StepState::Error, to: standing(StepState::Ready, 0, 0), ..given_up };
     committed!(store, change(&[again]));

@@ -231,7 +231,7 @@ impl Truth {
         let complete: Vec<&TaskSummary> = complete.collect();
         let took = |from: &dyn Fn(&TaskSummary) -> Timestamp| {
             let ms = |task: &&TaskSummary| task.finished_at.unwrap().since(from(task)).as_millis();
-            brute(complete.iter().map(|task| u64::try_from(ms(task)).unwrap()).collect())
+            brute(complete.iter().map(|task| u64::try_from(ms(task)).unwrap()))
         };
         assert_eq!(tasks.total_ms, took(&|task| task.created_at), "{query:?}");
         assert_eq!(tasks.running_ms, took(&|task| task.started_at.unwrap()), "{query:?}");
@@ -246,7 +246,7 @@ impl Truth {
         let expect = (of(AttemptStatus::Completed), of(AttemptStatus::Failed), of(AttemptStatus::Lost));
         assert_eq!(counts, expect, "{query:?}");
         let ran = lines.iter().filter(|line| line.status != AttemptStatus::Lost);
-        assert_eq!(found.steps.execution_us, brute(ran.map(|line| line.execution_us).collect()), "{query:?}");
+        assert_eq!(found.steps.execution_us, brute(ran.map(|line| line.execution_us)), "{query:?}");
         let rate = rate_of(expect.0, since, found.until);
         assert!((found.steps.completed_per_s - rate).abs() < 1e-9, "{found:?}");
     }
@@ -259,7 +259,8 @@ fn rate_of(count: u64, since: Timestamp, until: Timestamp) -> f64 {
 }
 
 /// Nearest rank by its definition: the smallest value that so many per cent of the values do not exceed.
-fn brute(values: Vec<u64>) -> Distribution {
+fn brute(values: impl Iterator<Item = u64>) -> Distribution {
+    let values: Vec<u64> = values.collect();
     let Some(max) = values.iter().copied().max() else { return Distribution::default() };
     let at_most = |limit: u64| values.iter().filter(|value| **value <= limit).count();
     let rank = |per_cent: usize| {

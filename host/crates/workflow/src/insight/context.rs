@@ -287,7 +287,7 @@ mod tests {
     fn a_step_that_waits_for_its_time_is_not_viable() {
         check(
             |view| {
-                (view.steps[1].ready_at, view.steps[2].state) = (Some(Timestamp(2_000)), StepState::Complete)
+                (view.steps[1].ready_at, view.steps[2].state) = (Some(Timestamp(2_000)), StepState::Complete);
             },
             |context| {
                 assert_eq!(context.viable_steps, [""; 0]);

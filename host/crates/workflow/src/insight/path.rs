@@ -90,7 +90,7 @@ mod tests {
             let graph = view.graph();
             let found = critical_path(&view, &graph);
             let expect = (0..9).map(|step| longest(&graph, &times, step)).max().unwrap();
-            prop_assert_eq!((found.time_us, found.steps.len() as u32), expect);
+            prop_assert_eq!((found.time_us, u32::try_from(found.steps.len()).unwrap()), expect);
             for pair in found.steps.windows(2) {
                 let child = names.iter().position(|name| *name == pair[1]).unwrap();
                 prop_assert!(parents[child].contains(&pair[0]));

@@ -180,7 +180,7 @@ fn each_mistake_has_its_message() {
     check(
         "plugin: shop/shop@^1",
         "plugin: shop@^1",
-        "t.yaml:5:9: plugin: 'shop@^1' is not a plugin requirement; write namespace/name@requirement, such as shop/shop@^1",
+        "t.yaml:5:9: plugin: 'shop@^1' is not a plugin requirement; write namespace/name@requirement, such as shop/shop@^1, or 'external' for a handler that workers of your own run",
     );
     check(
         "version: 1.2.0",
