@@ -1,7 +1,6 @@
 //! Figures, the slowest, and health: each compared with what a plain count over everything there is comes to.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use stepwright_workflow::distribution::Distribution;
 use stepwright_workflow::graph::Graph;
@@ -89,7 +88,7 @@ impl<'a> Player<'a> {
             namespace: plan.namespace.clone(),
             template: plan.name.clone(),
             parents: parents.collect(),
-            external: Arc::default(),
+            external: Default::default(),
             context: super::payload("{}"),
             tags: Vec::new(),
             priority: 0,
