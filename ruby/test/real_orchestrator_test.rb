@@ -56,8 +56,11 @@ class RealOrchestratorTest < Minitest::Test
     @host.until("a heartbeat") { workers("joined").first&.fetch("seen_at")&.> joined["seen_at"] }
     # The orchestrator vanishes, comes again, and finds the same incarnation.
     @host.stop("KILL")
+    before = workers("joined").first.fetch("seen_at")
     @host.start("orchestrate")
-    again = @host.until("the worker again") { workers("joined").find { |one| one["seen_at"] > joined["seen_at"] + 1_500 } }
+    again = @host.until("the worker again") { workers("joined").find { |one| one["seen_at"] > before } }
+    # It was welcomed once a heartbeat of its has come; before, it could not say goodbye.
+    @host.until("its heartbeat") { workers("joined").find { |one| one["seen_at"] > again["seen_at"] } }
     assert_equal joined["incarnation"], again["incarnation"]
     assert_equal 0, leave(worker)
     left = @host.until("the goodbye") { workers("left", "--all").first }
