@@ -1,12 +1,13 @@
 //! `analytics`: figures of tasks and steps since a moment, and one number for how well it goes.
 
+use std::time::Duration;
+
 use stepwright_store::performance::SAMPLE;
 use stepwright_store::{Analytics, AnalyticsQuery, StepFigures, TaskFigures};
 use stepwright_workflow::distribution::Distribution;
 use stepwright_workflow::health::HealthScore;
 use stepwright_workflow::template::values::duration_ms;
 
-use super::since;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -34,7 +35,7 @@ pub(crate) struct AnalyticsArguments {
 pub(super) async fn run(arguments: &AnalyticsArguments, context: &Context) -> Result<Exit, CliError> {
     let now = context.now();
     let query = AnalyticsQuery {
-        since: since(now, arguments.since),
+        since: now.before(Duration::from_millis(arguments.since)),
         namespace: arguments.namespace.clone(),
         sample: SAMPLE,
     };

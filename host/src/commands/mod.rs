@@ -23,8 +23,6 @@ pub(crate) mod worker;
 
 use std::sync::Arc;
 
-use stepwright_workflow::Timestamp;
-
 use crate::cli::{Cli, Command, OrchestrateFlags, WorkFlags};
 use crate::clock::SystemClock;
 use crate::config::{self, CommandFlags, Config};
@@ -88,11 +86,6 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         // These need neither runtime nor context, and were done before.
         Command::Config(_) | Command::Completions { .. } | Command::CompileComponent => Ok(Exit::Good),
     }
-}
-
-/// The moment so many milliseconds ago.
-fn since(now: Timestamp, ms: u64) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
 
 /// The process that a host starts for each component that it compiles.

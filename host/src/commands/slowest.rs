@@ -1,5 +1,7 @@
 //! `slowest`: the tasks and the attempts of steps that took longest, with what is needed to look further.
 
+use std::time::Duration;
+
 use clap::Subcommand;
 use serde::Serialize;
 use stepwright_store::performance::{SAMPLE, SLOWEST_MAX};
@@ -7,7 +9,6 @@ use stepwright_store::{SlowSteps, SlowTask, SlowestQuery};
 use stepwright_workflow::Timestamp;
 use stepwright_workflow::template::values::duration_ms;
 
-use super::since;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
@@ -105,7 +106,7 @@ impl SlowestArguments {
             )));
         }
         Ok(SlowestQuery {
-            since: since(now, self.since),
+            since: now.before(Duration::from_millis(self.since)),
             namespace: of_template.or(self.namespace.as_ref()).cloned(),
             template: self.template.as_ref().map(|template| template.name.clone()),
             version: self.template.as_ref().and_then(|template| template.version.clone()),

@@ -49,7 +49,7 @@ impl PrunerOptions {
 
     /// What may go at this moment.
     pub fn expiry(&self, now: Timestamp) -> Expiry {
-        let before = |kept: &u64| Timestamp(now.0.saturating_sub(i64::try_from(*kept).unwrap_or(i64::MAX)));
+        let before = |kept: &u64| now.before(Duration::from_millis(*kept));
         Expiry { before: self.keep_ms.iter().map(|(state, kept)| (*state, before(kept))).collect() }
     }
 }

@@ -17,6 +17,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// This moment less `span`, or the beginning of time if that is later.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
     /// How long from `earlier` to this moment; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -50,6 +56,20 @@ pub trait Clock: Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_before_and_after_stay_within_time() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Timestamp(0).before(Duration::MAX), Timestamp(-i64::MAX));
+        assert_eq!(
+            (Timestamp(5_000).before(second), Timestamp(5_000).after(second)),
+            (Timestamp(4_000), Timestamp(6_000))
+        );
+        assert_eq!(
+            (Timestamp(-2).before(Duration::MAX), Timestamp(2).after(Duration::MAX)),
+            (Timestamp(i64::MIN), Timestamp(i64::MAX))
+        );
+    }
 
     #[test]
     fn timestamps_print_as_rfc_3339() {

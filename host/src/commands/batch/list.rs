@@ -45,13 +45,10 @@ struct Listed {
 
 pub(super) async fn run(arguments: &ListArguments, context: &Context) -> Result<Exit, CliError> {
     let now = context.now();
-    let ago = |since: Duration| {
-        Timestamp(now.0.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-    };
     let filter = BatchFilter {
         worker: arguments.worker.clone(),
         state: arguments.state,
-        since: arguments.since.map(ago),
+        since: arguments.since.map(|since| now.before(since)),
         before: arguments.before,
         limit: arguments.limit,
     };

@@ -3,13 +3,12 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use stepwright_orchestrator::request::delay;
 use stepwright_store::{BatchFilter, BatchState, TokenScope};
-use stepwright_workflow::{BatchId, Timestamp};
+use stepwright_workflow::BatchId;
 use utoipa::IntoParams;
 
-use super::{NAME_BYTES_MAX, before, next, page};
-use crate::app::{App, Inner};
+use super::{NAME_BYTES_MAX, before, next, page, since};
+use crate::app::App;
 use crate::code::Code;
 use crate::extract::{Answer, At, Id, Query, plain};
 use crate::problem::Problem;
@@ -59,7 +58,7 @@ async fn list(
     let filter = BatchFilter {
         worker: which.worker,
         state: which.state.as_deref().map(state).transpose()?,
-        since: which.since.as_deref().map(|since| ago(&app, since)).transpose()?,
+        since: which.since.as_deref().map(|text| since(text, app.now())).transpose()?,
         before: before(which.before)?.map(BatchId),
         limit,
     };
@@ -74,12 +73,6 @@ fn state(word: &str) -> Result<BatchState, Problem> {
         let known: Vec<&str> = BatchState::ALL.iter().map(|state| state.as_str()).collect();
         Problem::field("state", format!("'{word}' is not a state of batches; known are {}", known.join(", ")))
     })
-}
-
-fn ago(app: &Inner, since: &str) -> Result<Timestamp, Problem> {
-    let since = delay(since).map_err(|why| Problem::field("since", why))?;
-    let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    Ok(Timestamp(app.now().0.saturating_sub(since)))
 }
 
 async fn show(State(app): State<App>, At(id): At<Id>) -> Result<Answer<Batch>, Problem> {

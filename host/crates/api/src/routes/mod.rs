@@ -14,6 +14,8 @@ mod tokens;
 
 use serde::Deserialize;
 use stepwright_orchestrator::operator::Deed;
+use stepwright_orchestrator::request::delay;
+use stepwright_workflow::Timestamp;
 use utoipa::ToSchema;
 
 use crate::access::Caller;
@@ -91,6 +93,11 @@ fn page(limit: Option<u32>) -> Result<u32, Problem> {
         limit @ 1..=PAGE_MAX => Ok(limit),
         other => Err(Problem::field("limit", format!("{other} is not a number from 1 to {PAGE_MAX}"))),
     }
+}
+
+/// The moment that lies as long before now as the parameter `since` says.
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    delay(text).map(|span| now.before(span)).map_err(|why| Problem::field("since", why))
 }
 
 /// The cursor of the page before.

@@ -3,14 +3,13 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use stepwright_orchestrator::request::delay;
 use stepwright_store::performance::{SAMPLE, SLOWEST_MAX, task_context};
 use stepwright_store::{AnalyticsQuery, SlowestQuery, TokenScope};
 use stepwright_workflow::Timestamp;
 use stepwright_workflow::insight::TaskContext;
 use utoipa::IntoParams;
 
-use super::NAME_BYTES_MAX;
+use super::{NAME_BYTES_MAX, since};
 use crate::app::{App, Inner};
 use crate::code::Code;
 use crate::extract::{Answer, At, Id, Query, plain};
@@ -167,12 +166,6 @@ async fn viable(State(app): State<App>, At(id): At<Id>) -> Result<Answer<ViableS
 async fn context(app: &Inner, id: Id) -> Result<TaskContext, Problem> {
     let task = id.task()?;
     task_context(app.store(), task, app.now()).await?.ok_or_else(|| crate::problem::no_task(task))
-}
-
-fn since(text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
-    let back = delay(text).map_err(|why| Problem::field("since", why))?;
-    let back = i64::try_from(back.as_millis()).unwrap_or(i64::MAX);
-    Ok(Timestamp(now.0.saturating_sub(back).max(0)))
 }
 
 fn named(names: &[(&str, Option<&String>)]) -> Result<(), Problem> {

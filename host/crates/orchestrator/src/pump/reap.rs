@@ -134,8 +134,7 @@ impl Orchestrator {
             .filter(|(_, session)| session.connection.is_some())
             .map(|(worker, _)| worker)
             .collect();
-        let lease = i64::try_from(self.options.lease_ms).unwrap_or(i64::MAX);
-        let until = stepwright_workflow::Timestamp(now.0.saturating_sub(lease));
+        let until = now.before(self.options.lease());
         match self.store.open_batches(&workers, until).await {
             Ok(open) => {
                 let held = |(batch, worker): &(BatchId, WorkerId)| {
@@ -260,8 +259,7 @@ impl Orchestrator {
             self.gathered.lost.push(batch);
         }
         if let Some(runner) = &self.runner {
-            let lease = i64::try_from(self.options.lease_ms).unwrap_or(i64::MAX);
-            let vain = runner.book.overdue(stepwright_workflow::Timestamp(now.0.saturating_sub(lease)));
+            let vain = runner.book.overdue(now.before(self.options.lease()));
             self.gathered.overdue.extend(vain);
         }
     }

@@ -5,8 +5,8 @@
 //! and at the limit the component is paused by its digest, for a person to look at.
 
 use stepwright_store::{LeasedStep, PauseRecord, StoreError};
+use stepwright_workflow::Digest;
 use stepwright_workflow::pause::PauseTarget;
-use stepwright_workflow::{Digest, Timestamp};
 
 use super::Work;
 use crate::plans::PlanEntry;
@@ -30,8 +30,7 @@ impl Work<'_> {
         self.out.acquitted = cleared;
         let implicated: Vec<Digest> = std::mem::take(&mut self.implicated).into_iter().collect();
         // Workers that are lost within one lease of each other are one event: a network that failed, a machine that went.
-        let lease = i64::try_from(self.options.lease_ms).unwrap_or(i64::MAX);
-        let not_since = Timestamp(self.now.0.saturating_sub(lease));
+        let not_since = self.now.before(self.options.lease());
         for (digest, losses) in self.tx.suspect(&implicated, not_since, self.now).await? {
             if self.options.quarantine_losses > 0 && losses >= self.options.quarantine_losses {
                 self.quarantine(digest, losses).await?;
