@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use stepwright_api::view::{HistoryEvent, RegisteredPlugin};
 use stepwright_api::{Acceptor, Api, ApiOptions, Host, Parts, Problem, RegisterError, Secret, Upload};
 use stepwright_orchestrator::OrchestratorHandle;
-use stepwright_store::{Store, TaskRecord, TokenScope};
+use stepwright_orchestrator::webhooks::{BadWebhook, check};
+use stepwright_store::{NewWebhook, Store, TaskRecord, TokenScope};
 use stepwright_transport::gate::GateTls;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -20,6 +21,7 @@ use crate::commands::token::secret;
 use crate::config::Listen;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::webhooks::{self, Sender};
 
 /// Where `dev` serves the API unless it is told otherwise.
 const DEV: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7_780);
@@ -121,6 +123,14 @@ impl Host for Process {
     fn draw(&self) -> Result<Secret, String> {
         let drawn = secret::draw().map_err(|error| error.text())?;
         Ok(Secret { text: drawn.reveal().to_owned(), hash: drawn.hash() })
+    }
+
+    fn webhook_secret(&self) -> Result<String, String> {
+        webhooks::secret().map_err(|error| error.text())
+    }
+
+    fn check_webhook(&self, webhook: &NewWebhook) -> Result<(), BadWebhook> {
+        check(webhook, &Sender::checking(&self.context))
     }
 
     async fn wake(&self) {

@@ -18,6 +18,7 @@ use crate::commands::slowest::SlowestCommand;
 use crate::commands::task::TaskCommand;
 use crate::commands::template::TemplateCommand;
 use crate::commands::token::TokenCommand;
+use crate::commands::webhook::WebhookCommand;
 use crate::commands::worker::WorkerCommand;
 use crate::error::CliError;
 
@@ -121,6 +122,9 @@ pub(crate) enum Command {
     /// Make and revoke what lets workers of other machines in, and programs into the HTTP API
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Tell addresses of events by signed requests
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Look at orchestrators
     #[command(subcommand)]
     Orchestrator(OrchestratorCommand),

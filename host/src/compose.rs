@@ -8,6 +8,7 @@ use stepwright_executor::{
     CompiledFolder, ComponentCache, Components, Egress, EngineOptions, Executor, Fetched, GrantBook, Order,
     Sandbox, Supply, Trust, WasmExecutor,
 };
+use stepwright_orchestrator::feed::Feed;
 use stepwright_orchestrator::pruner::Pruner;
 use stepwright_orchestrator::supply::{self, Shelf};
 use stepwright_orchestrator::{Listing, Orchestrator, OrchestratorHandle};
@@ -59,6 +60,7 @@ pub(crate) async fn orchestration(
 pub(crate) async fn further_pumps(
     context: &Context,
     store: &Arc<dyn Store>,
+    feed: &Arc<Feed>,
 ) -> Result<Vec<(Pump, Orchestrator, OrchestratorHandle)>, CliError> {
     let pumps = context.config.pumps;
     if let (Database::File(path), 2..) = (&context.config.database, pumps) {
@@ -75,7 +77,7 @@ pub(crate) async fn further_pumps(
         let options = context.config.orchestrator(&pump.incarnation);
         let (orchestrator, handle) =
             Orchestrator::new(options, Arc::clone(store), port, context.clock.clone(), random());
-        further.push((pump, orchestrator.supplying(shelf(context)?), handle));
+        further.push((pump, orchestrator.supplying(shelf(context)?).feeding(feed.clone()), handle));
     }
     Ok(further)
 }
@@ -340,7 +342,7 @@ fn grants(context: &Context) -> Result<GrantBook, CliError> {
 }
 
 /// The way out for the HTTP requests of steps.
-fn egress(context: &Context) -> Result<Egress, CliError> {
+pub(crate) fn egress(context: &Context) -> Result<Egress, CliError> {
     let egress = Egress::new(context.config.egress);
     let Some(path) = &context.config.http_certificates else { return Ok(egress) };
     let failed = |error: &dyn std::fmt::Display| {

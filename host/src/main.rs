@@ -18,6 +18,7 @@ mod output;
 mod telemetry;
 mod wake;
 mod watch;
+mod webhooks;
 
 use std::process::ExitCode;
 

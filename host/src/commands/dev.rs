@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
 use crate::observed::Observing;
+use crate::webhooks;
 
 /// Runs until told to stop.
 pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<Exit, CliError> {
@@ -40,6 +41,10 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     let api = api::serve(context, Role::Dev, store.clone(), handle.clone()).await?;
     ready(context, api.as_ref());
 
+    let hooks = Arc::new(Notify::new());
+    let telling = (store.clone(), handle.feed().clone());
+    let telling = webhooks::speaker(context, &incarnation, telling, hooks.clone())?;
+
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
     let mut serving = JoinSet::new();
     let tokens = Arc::new(Notify::new());
@@ -56,8 +61,9 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
                 () = announced.announced() => {}
             }
             handle.wake();
-            // It may have been about tokens.
+            // It may have been about tokens or webhooks.
             tokens.notify_one();
+            hooks.notify_one();
         }
     });
     serving.spawn(pruner.run(drain.clone()));
@@ -67,6 +73,7 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     // The worker goes first, so that its last outcomes are taken in.
     let orchestrator_stop = CancellationToken::new();
     let stop = orchestrator_stop.clone();
+    let telling = tokio::spawn(telling.run(stop.clone()));
     let work = async {
         let end = worker.run(drain, abort).await;
         orchestrator_stop.cancel();
@@ -76,6 +83,7 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     // Requests under way are answered before the database is closed.
     api_stop.cancel();
     while asking.join_next().await.is_some() {}
+    let _ = telling.await;
     serving.shutdown().await;
     if let Some(observing) = observing {
         observing.end().await;

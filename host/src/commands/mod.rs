@@ -18,6 +18,7 @@ pub(crate) mod slowest;
 pub(crate) mod task;
 pub(crate) mod template;
 pub(crate) mod token;
+pub(crate) mod webhook;
 mod work;
 pub(crate) mod worker;
 
@@ -76,6 +77,7 @@ async fn dispatch(command: Command, context: &Context) -> Result<Exit, CliError>
         Command::Pause(arguments) => pause::pause(arguments, context).await,
         Command::Resume(arguments) => pause::resume(arguments, context).await,
         Command::Token(command) => token::run(command, context).await,
+        Command::Webhook(command) => webhook::run(command, context).await,
         Command::Orchestrator(command) => orchestrator::run(command, context).await,
         Command::Doctor(arguments) => doctor::run(&arguments, context).await,
         Command::Conformance(arguments) => conformance::run(arguments, context).await,

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
 use crate::wake::WakeSocket;
+use crate::webhooks;
 
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
@@ -25,8 +26,10 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let port = async || compose::orchestrator_port(context, &incarnation, 1).await;
     let Orchestration { orchestrator, handle, pruner, store, lock } =
         compose::orchestration(context, &incarnation, port).await?;
+    let feed = handle.feed().clone();
+    let further = compose::further_pumps(context, &store, &feed).await?;
     let (mut pumps, mut handles, mut behind_gate) = (vec![orchestrator], vec![handle], Vec::new());
-    for (pump, orchestrator, handle) in compose::further_pumps(context, &store).await? {
+    for (pump, orchestrator, handle) in further {
         behind_gate.push(pump);
         pumps.push(orchestrator);
         handles.push(handle);
@@ -42,15 +45,18 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let beside = CancellationToken::new();
     let mut serving = JoinSet::new();
     let announced = store.clone();
-    // Whatever wakes the orchestrator may be about tokens.
-    let tokens = Tokens::default();
-    let tokens_changed = tokens.gate.clone();
+    // Whatever wakes the orchestrator may be about tokens or webhooks.
+    let keepers = Keepers::default();
+    let tokens_changed = keepers.gate.clone();
     let (api_stop, mut asking) = (drain.child_token(), JoinSet::new());
     if let Some(api) = api {
-        asking.spawn(api.run(tokens.api.clone(), api_stop.clone()));
+        asking.spawn(api.run(keepers.api.clone(), api_stop.clone()));
     }
     serving.spawn(async move { match stopping.watch().await {} });
-    serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &tokens).await {} });
+    let telling = (store.clone(), feed);
+    let telling = webhooks::speaker(context, &incarnation, telling, keepers.webhooks.clone())?;
+    let telling = tokio::spawn(telling.run(beside.clone()));
+    serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &keepers).await {} });
     serving.spawn(pruner.run(beside.clone()));
     if let Some(GateParts { gate, admission, .. }) = gate {
         let (keeping, serve) = (admission.run(gate.entries(), tokens_changed), gate.run(beside.clone()));
@@ -76,17 +82,19 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
         () = abort.cancelled() => {}
     }
     beside.cancel();
+    let _ = telling.await;
     serving.shutdown().await;
     store.close().await;
     drop(lock);
     result.map(|()| Exit::Good)
 }
 
-/// Who keeps lists of tokens: each is told by itself, since a notice wakes one.
+/// Who keeps lists of tokens and webhooks: each is told by itself, since a notice wakes one.
 #[derive(Default)]
-struct Tokens {
+struct Keepers {
     gate: Arc<Notify>,
     api: Arc<Notify>,
+    webhooks: Arc<Notify>,
 }
 
 /// The HTTP API, if it is to be served: before the first pump.
@@ -124,7 +132,7 @@ async fn wake_all(
     wake: &WakeSocket,
     store: &dyn Store,
     handles: &[OrchestratorHandle],
-    tokens: &Tokens,
+    keepers: &Keepers,
 ) -> std::convert::Infallible {
     loop {
         tokio::select! {
@@ -132,8 +140,9 @@ async fn wake_all(
             () = store.announced() => {}
         }
         handles.iter().for_each(OrchestratorHandle::wake);
-        tokens.gate.notify_one();
-        tokens.api.notify_one();
+        keepers.gate.notify_one();
+        keepers.api.notify_one();
+        keepers.webhooks.notify_one();
     }
 }
 

@@ -146,6 +146,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "The same for tasks in error, which could still be retried. Default: for ever.",
     ),
+    setting("retention.events", Kind::Duration, "7d", "How long events are kept."),
     setting(
         "retention.archive_dir",
         Kind::Path,
@@ -240,6 +241,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "How long a connection may take to send the head of its next request.",
     ),
     setting("api.body_timeout", Kind::Duration, "30s", "How long the body of a request may take to arrive."),
+    setting(
+        "webhooks.networks",
+        Kind::Text,
+        "",
+        "Private networks that webhooks may lead to, separated by commas, such as 10.1.0.0/16; also without TLS. Default: none.",
+    ),
     setting("worker.name", Kind::Text, "", "The worker's name, for people. Default: the machine's name."),
     setting("worker.slots", Kind::Number(0, 4_096), "0", "Steps that run at once; 0 means one for each CPU."),
     setting(

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use stepwright_executor::{Compiler, CompilerProcess, EgressOptions, EngineOptions};
 use stepwright_orchestrator::OrchestratorOptions;
 use stepwright_orchestrator::archive::Archive;
@@ -18,7 +19,7 @@ use stepwright_workflow::template::values::{duration_ms, size_bytes};
 
 use super::api::ApiSettings;
 use super::gate::{Endpoint, GateSettings};
-use super::grants::GrantSpec;
+use super::grants::{GrantSpec, network};
 use super::layers::{Layers, without_password};
 use super::settings::{Kind, find};
 use super::trust::{self, TrustSetting};
@@ -97,6 +98,8 @@ pub(crate) struct Config {
     pub(crate) observe: bool,
     /// Certificates that it trusts beside the public ones.
     pub(crate) http_certificates: Option<PathBuf>,
+    /// Private networks that webhooks may lead to.
+    pub(crate) webhook_networks: Vec<IpNet>,
     /// Where registered plugins are kept; empty for the folder in the data directory.
     pub(crate) registry_url: String,
     /// OCI registries to speak plain HTTP with.
@@ -125,6 +128,7 @@ impl Config {
         let gate = read.gate();
         let worker_orchestrators = read.endpoints("worker.orchestrators", run_dir.join(SOCKET));
         let engine = read.engine();
+        let webhook_networks = read.networks("webhooks.networks");
         let http_certificates = read.text("sandbox.http_certificates");
         Self {
             database,
@@ -158,6 +162,7 @@ impl Config {
             engine,
             egress: read.egress(),
             observe: read.text("sandbox.observe") == "true",
+            webhook_networks,
             http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
@@ -270,6 +275,17 @@ impl Reader<'_> {
         text.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect()
     }
 
+    fn networks(&mut self, key: &'static str) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for text in self.list(key) {
+            match network(&text) {
+                Ok(network) => networks.push(network),
+                Err(problem) => self.problem(key, problem),
+            }
+        }
+        networks
+    }
+
     pub(super) fn count(&mut self, key: &'static str) -> usize {
         usize::try_from(self.number(key)).unwrap_or(usize::MAX)
     }
@@ -325,6 +341,7 @@ impl Reader<'_> {
         PrunerOptions {
             // What is not set is kept for ever.
             keep_ms: kept.into_iter().filter(|(_, kept)| *kept > 0).collect(),
+            events_keep_ms: Some(self.number("retention.events")).filter(|kept| *kept > 0),
             archive: (!archive.is_empty()).then(|| Archive::new(archive)),
             steps_max: self.count("retention.steps_max"),
             pause_ms: self.number("retention.pause"),

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use stepwright_store::*;
-use stepwright_workflow::{BatchId, StepId, TaskId, Timestamp, WorkerId};
+use stepwright_workflow::{BatchId, PlanId, StepId, TaskId, Timestamp, WorkerId};
 
 use super::store::{SimStore, blocking};
 
@@ -112,5 +112,76 @@ impl Performance for SimStore {
     async fn health(&self, now: Timestamp) -> Result<Health> {
         self.read("health").await?;
         blocking(self.inner.health(now))
+    }
+}
+
+#[async_trait]
+impl Events for SimStore {
+    async fn events(&self, after: i64, task: Option<TaskId>, limit: u32) -> Result<EventPage> {
+        self.read("events").await?;
+        blocking(self.inner.events(after, task, limit))
+    }
+
+    async fn event_bounds(&self) -> Result<EventBounds> {
+        self.read("event_bounds").await?;
+        blocking(self.inner.event_bounds())
+    }
+
+    async fn event_row(&self, from: i64) -> Result<Option<(i64, Timestamp)>> {
+        self.read("event_row").await?;
+        blocking(self.inner.event_row(from))
+    }
+
+    async fn remove_events(&self, until: Timestamp, limit: u32) -> Result<u64> {
+        self.read("remove_events").await?;
+        blocking(self.inner.remove_events(until, limit))
+    }
+
+    async fn plans_of(&self, tasks: &[TaskId]) -> Result<Vec<(TaskId, PlanId)>> {
+        self.read("plans_of").await?;
+        blocking(self.inner.plans_of(tasks))
+    }
+}
+
+#[async_trait]
+impl Webhooks for SimStore {
+    async fn add_webhook(&self, webhook: &NewWebhook, now: Timestamp) -> Result<()> {
+        self.read("add_webhook").await?;
+        blocking(self.inner.add_webhook(webhook, now))
+    }
+
+    async fn webhooks(&self) -> Result<Vec<WebhookRecord>> {
+        self.read("webhooks").await?;
+        blocking(self.inner.webhooks())
+    }
+
+    async fn remove_webhook(&self, name: &str) -> Result<bool> {
+        self.read("remove_webhook").await?;
+        blocking(self.inner.remove_webhook(name))
+    }
+
+    async fn enable_webhook(&self, name: &str, enabled: bool) -> Result<bool> {
+        self.read("enable_webhook").await?;
+        blocking(self.inner.enable_webhook(name, enabled))
+    }
+
+    async fn hold_webhooks(
+        &self,
+        holder: &str,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Vec<HeldWebhook>> {
+        self.read("hold_webhooks").await?;
+        blocking(self.inner.hold_webhooks(holder, until, now))
+    }
+
+    async fn advance_webhook(&self, name: &str, holder: &str, progress: &WebhookProgress) -> Result<bool> {
+        self.read("advance_webhook").await?;
+        blocking(self.inner.advance_webhook(name, holder, progress))
+    }
+
+    async fn release_webhooks(&self, holder: &str) -> Result<()> {
+        self.read("release_webhooks").await?;
+        blocking(self.inner.release_webhooks(holder))
     }
 }

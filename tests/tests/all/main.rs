@@ -14,6 +14,7 @@ mod discovery;
 mod disk;
 mod docs;
 mod doctor;
+mod events;
 mod external;
 mod fleet;
 mod flow;

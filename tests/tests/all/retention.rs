@@ -34,6 +34,7 @@ const DAY: i64 = 86_400_000;
 fn options(archive: Option<&Path>) -> PrunerOptions {
     PrunerOptions {
         keep_ms: vec![(TaskState::Complete, 86_400_000), (TaskState::Cancelled, 86_400_000)],
+        events_keep_ms: Some(86_400_000),
         archive: archive.map(Archive::new),
         steps_max: 4,
         pause_ms: 100,
@@ -197,7 +198,7 @@ async fn a_pruner_with_nothing_to_do_asks_once_a_minute() {
     let after = store.counters();
     assert_eq!((after.statements - before.statements, after.commits - before.commits), (10, 0));
     // Where nothing is ever removed, nothing is ever asked.
-    let nothing = PrunerOptions { keep_ms: Vec::new(), ..options(None) };
+    let nothing = PrunerOptions { keep_ms: Vec::new(), events_keep_ms: None, ..options(None) };
     let stop = CancellationToken::new();
     stop.cancel();
     pruner(&store, &clock, nothing).run(stop).await;

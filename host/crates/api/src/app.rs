@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use stepwright_orchestrator::feed::Feed;
+use stepwright_orchestrator::webhooks::BadWebhook;
 use stepwright_orchestrator::{HandleError, OrchestratorHandle};
-use stepwright_store::{Created, NewTask, Store, TaskRecord};
+use stepwright_store::{Created, NewTask, NewWebhook, Store, TaskRecord};
 use stepwright_workflow::{Clock, Digest, TaskId, Timestamp};
 use tokio::sync::{Semaphore, watch};
 
@@ -33,6 +35,10 @@ pub trait Host: Send + Sync + 'static {
     async fn register(&self, upload: Upload) -> Result<RegisteredPlugin, RegisterError>;
     /// Draws a secret for a token.
     fn draw(&self) -> Result<Secret, String>;
+    /// Draws a secret for a webhook.
+    fn webhook_secret(&self) -> Result<String, String>;
+    /// Checks a webhook that is to be made.
+    fn check_webhook(&self, webhook: &NewWebhook) -> Result<(), BadWebhook>;
     /// Tells orchestrators, here and elsewhere, to look at the database now.
     async fn wake(&self);
     /// Everything that ever happened to a task, oldest first.
@@ -105,6 +111,7 @@ pub(crate) struct Inner {
     /// Whether the process is stopping.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) uploads: Arc<Semaphore>,
+    feed: Arc<Feed>,
 }
 
 impl std::ops::Deref for App {
@@ -119,13 +126,21 @@ impl App {
     pub(crate) fn new(parts: Parts, gatekeeper: Gatekeeper, stopping: watch::Receiver<bool>) -> Self {
         let limits = Limits::new(&parts.options);
         let uploads = Arc::new(Semaphore::new(UPLOADS_MAX));
-        Self(Arc::new(Inner { parts, gatekeeper, limits, stopping, uploads }))
+        let feed = match &parts.orchestrator {
+            Some(orchestrator) => orchestrator.feed().clone(),
+            None => Feed::new(parts.store.clone()),
+        };
+        Self(Arc::new(Inner { parts, gatekeeper, limits, stopping, uploads, feed }))
     }
 }
 
 impl Inner {
     pub(crate) fn store(&self) -> &dyn Store {
         self.parts.store.as_ref()
+    }
+
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     pub(crate) fn options(&self) -> &ApiOptions {

@@ -64,6 +64,10 @@ codes! {
     WorkerNotFound = "worker_not_found", NOT_FOUND, "There is no such worker";
     /// There is no such token.
     TokenNotFound = "token_not_found", NOT_FOUND, "There is no such token";
+    /// There is no such webhook.
+    WebhookNotFound = "webhook_not_found", NOT_FOUND, "There is no such webhook";
+    /// Events from that position on are not kept any more.
+    EventsExpired = "events_expired", GONE, "These events are not kept any more";
     /// The route knows other methods.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The route does not know this method";
     /// The body did not arrive in time.

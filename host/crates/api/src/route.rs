@@ -189,6 +189,14 @@ impl Route {
         self
     }
 
+    /// A stream of messages that it answers with, the data of each of which is this as JSON.
+    pub(crate) fn answers_stream<T: ToSchema>(mut self, what: &'static str) -> Self {
+        let content = self.reference::<T>();
+        self.collect::<T>();
+        self.answers.insert(StatusCode::OK.as_u16(), (what, Some(("text/event-stream", content))));
+        self
+    }
+
     /// Problems beside those that each route may have.
     pub(crate) fn fails(mut self, codes: &[Code]) -> Self {
         self.codes.extend(codes);

@@ -7,6 +7,7 @@ use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::feed::Feed;
 use crate::stats::{OrchestratorStats, Totals};
 
 /// Requests waiting for the pump; beyond this, callers wait.
@@ -53,9 +54,15 @@ pub struct OrchestratorHandle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) totals: Arc<Totals>,
+    pub(crate) feed: Arc<Feed>,
 }
 
 impl OrchestratorHandle {
+    /// The events of its store, told as soon as its rounds have committed.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
     /// Makes the pump look at the database now: somebody else has written to it. Only an accelerator; it looks by itself.
     pub fn wake(&self) {
         // A full queue means that the pump is about to run anyway.

@@ -15,6 +15,7 @@ pub mod archive;
 pub mod audit;
 mod book;
 pub mod catalog;
+pub mod feed;
 mod handle;
 pub mod operator;
 mod options;
@@ -29,6 +30,7 @@ mod session;
 mod stats;
 pub mod supply;
 pub mod sweep;
+pub mod webhooks;
 
 pub use handle::{HandleError, OrchestratorHandle};
 pub use options::{Listing, OrchestratorOptions, Random};

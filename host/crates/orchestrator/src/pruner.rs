@@ -25,12 +25,16 @@ use crate::options::Random;
 const TASKS_AT_ONCE: u32 = 5_000;
 /// Batches, and notes, in one look. A batch may list many tasks, and each of them is looked up.
 const BATCHES_AT_ONCE: u32 = 500;
+/// Rows of events removed in one transaction: of a busy hour some hundred transactions are made.
+const EVENT_ROWS_AT_ONCE: u32 = 1_000;
 
 /// What a pruner can be told.
 #[derive(Debug, Clone)]
 pub struct PrunerOptions {
     /// How long tasks in which state are kept after they have settled, in milliseconds. Others are kept for ever.
     pub keep_ms: Vec<(TaskState, u64)>,
+    /// How long events are kept, in milliseconds; `None` is for ever.
+    pub events_keep_ms: Option<u64>,
     /// Where tasks are written before they are removed, if anywhere.
     pub archive: Option<Archive>,
     /// Steps removed in one transaction; a single task may have more. A thousand take some ten milliseconds.
@@ -44,7 +48,7 @@ pub struct PrunerOptions {
 impl PrunerOptions {
     /// Whether there is anything to do, ever.
     pub fn keeps_everything(&self) -> bool {
-        self.keep_ms.is_empty()
+        self.keep_ms.is_empty() && self.events_keep_ms.is_none()
     }
 
     /// What may go at this moment.
@@ -130,6 +134,13 @@ impl Pruner {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
+            if let Err(error) = self.remove_events().await {
+                tracing::error!(%error, "failed to remove old events; they stay until the next try");
+            }
+            if self.options.keep_ms.is_empty() {
+                wait = self.jittered(self.options.interval_ms);
+                continue;
+            }
             wait = match self.turn().await {
                 Ok(turn) if turn.more => self.jittered(self.options.pause_ms),
                 Ok(_) => self.jittered(self.options.interval_ms),
@@ -151,6 +162,21 @@ impl Pruner {
             Place::Batches(after) => self.remove_batches(after).await,
             Place::Notes(after) => self.remove_notes(after).await,
             Place::Workers => self.remove_workers().await,
+        }
+    }
+
+    /// Removes events that are old enough, in transactions of a size.
+    pub async fn remove_events(&self) -> Result<u64, StoreError> {
+        let Some(kept) = self.options.events_keep_ms else { return Ok(0) };
+        let until = self.clock.now().before(Duration::from_millis(kept));
+        let mut removed = 0;
+        loop {
+            let some = self.store.remove_events(until, EVENT_ROWS_AT_ONCE).await?;
+            removed += some;
+            if some < u64::from(EVENT_ROWS_AT_ONCE) {
+                return Ok(removed);
+            }
+            tokio::time::sleep(self.jittered(self.options.pause_ms)).await;
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::book::Book;
+use crate::feed::Feed;
 use crate::handle::{COMMANDS_MAX, Command, OrchestratorHandle, StartReply};
 use crate::options::{OrchestratorOptions, Random};
 use crate::plans::Plans;
@@ -55,6 +56,7 @@ pub struct Orchestrator {
     port: Box<dyn OrchestratorPort>,
     commands: mpsc::Receiver<Command>,
     totals: Arc<Totals>,
+    feed: Arc<Feed>,
     /// At home between rounds.
     runner: Option<Runner>,
     gathered: RoundInput,
@@ -97,7 +99,13 @@ impl Orchestrator {
     ) -> (Self, OrchestratorHandle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
         let totals = Arc::new(Totals::default());
-        let handle = OrchestratorHandle { commands: sender, store: store.clone(), totals: totals.clone() };
+        let feed = Feed::new(store.clone());
+        let handle = OrchestratorHandle {
+            commands: sender,
+            store: store.clone(),
+            totals: totals.clone(),
+            feed: feed.clone(),
+        };
         let runner = Runner {
             store: store.clone(),
             clock: clock.clone(),
@@ -119,6 +127,7 @@ impl Orchestrator {
             port,
             commands,
             totals,
+            feed,
             runner: Some(runner),
             gathered,
             replies: Vec::new(),
@@ -146,6 +155,13 @@ impl Orchestrator {
     #[must_use]
     pub fn supplying(mut self, shelf: Shelf) -> Self {
         self.desk = Desk::open(shelf, Arc::clone(&self.store), self.options.message_bytes_max);
+        self
+    }
+
+    /// Tells this feed of its rounds in place of its own: that of another pump of the process.
+    #[must_use]
+    pub fn feeding(mut self, feed: Arc<Feed>) -> Self {
+        self.feed = feed;
         self
     }
 

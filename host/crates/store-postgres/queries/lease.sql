@@ -14,13 +14,19 @@ fresh AS MATERIALIZED (
 ),
 started AS (
     UPDATE tasks AS t SET state = 'in_progress', started_at = $8 FROM fresh WHERE t.id = fresh.id AND t.state = 'pending'
+    RETURNING t.id
 ),
 taken AS (
     DELETE FROM ready USING j WHERE ready.step_id = j.step_id
+),
+leased AS (
+    UPDATE steps AS s
+    SET state = 'leased', attempt = j.attempt, batch_id = j.batch_id
+    FROM j
+    JOIN made ON made.id = j.batch_id
+    WHERE s.id = j.step_id AND s.attempt + 1 = j.attempt AND s.state = 'ready'
+    RETURNING s.id
 )
-UPDATE steps AS s
-SET state = 'leased', attempt = j.attempt, batch_id = j.batch_id
-FROM j
-JOIN made ON made.id = j.batch_id
-WHERE s.id = j.step_id AND s.attempt + 1 = j.attempt AND s.state = 'ready'
-RETURNING s.id AS "id!"
+SELECT leased.id AS "id!", false AS "starts!" FROM leased
+UNION ALL
+SELECT started.id, true FROM started

@@ -6,3 +6,4 @@ WITH moved AS (
     RETURNING s.id, s.priority, s.state, s.external
 )
 INSERT INTO ready (step_id, priority, external) SELECT id, priority, external FROM moved WHERE state = 'ready'
+RETURNING step_id AS "id!"

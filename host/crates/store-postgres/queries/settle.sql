@@ -4,3 +4,4 @@ SET state = j.state,
     finished_at = CASE WHEN j.state IN ('pending', 'in_progress') THEN NULL ELSE $4 END
 FROM unnest($1::bigint[], $2::text[], $3::text[]) AS j (id, from_state, state)
 WHERE t.id = j.id AND t.state = j.from_state
+RETURNING t.id AS "id!"

@@ -3,38 +3,24 @@
 use stepwright_store::column::{digest, inconsistent, json, number, text};
 use stepwright_store::row::PluginRow;
 use stepwright_store::{
-    Added, NewPlugin, NewTemplate, PluginRecord, Result, StoreError, TemplateRecord, TemplateSource,
+    Added, NewPlugin, NewTemplate, PluginRecord, Result, Round as _, StoreError, TemplateRecord,
+    TemplateSource,
 };
 use stepwright_workflow::{Digest, Plan, PlanId, Timestamp};
 
 use crate::error::engine;
+use crate::round::PostgresRound;
 use crate::store::PostgresStore;
 
 pub(crate) async fn add_plugin(store: &PostgresStore, plugin: &NewPlugin, now: Timestamp) -> Result<Added> {
     let what = "register a plugin";
-    let (bytes, size, described) = (
-        plugin.digest.as_bytes().as_slice(),
-        i64::try_from(plugin.bytes).unwrap_or(i64::MAX),
-        plugin.description.as_str(),
-    );
-    let (signatures, imports) = (plugin.signatures.as_str(), text(&plugin.imports)?);
-    store.counters.statement();
-    let insert = sqlx::query_file!(
-        "queries/plugin_insert.sql",
-        plugin.name,
-        plugin.version,
-        bytes,
-        size,
-        described,
-        now.0,
-        plugin.source,
-        signatures,
-        imports
-    );
-    if insert.execute(&store.writers).await.map_err(engine(what))?.rows_affected() == 1 {
-        store.counters.commit();
+    let mut round = PostgresRound::begin(store).await?;
+    if round.insert_plugin(plugin, now).await? {
+        Box::new(round).commit().await?;
         return Ok(Added::New);
     }
+    drop(round);
+    let signatures = plugin.signatures.as_str();
     store.counters.statement();
     let known = sqlx::query_file!("queries/plugin_known.sql", plugin.name, plugin.version);
     let known = known.fetch_one(&store.writers).await.map_err(engine(what))?;
@@ -68,20 +54,12 @@ pub(crate) async fn plans_in_use(store: &PostgresStore) -> Result<Vec<(PlanId, u
 }
 
 pub(crate) async fn add_template(store: &PostgresStore, new: &NewTemplate, now: Timestamp) -> Result<Added> {
-    let what = "register a template";
-    store.counters.statement();
-    let insert = sqlx::query_file!(
-        "queries/template_insert.sql",
-        new.namespace,
-        new.name,
-        new.version,
-        new.source,
-        now.0
-    );
-    if insert.execute(&store.writers).await.map_err(engine(what))?.rows_affected() == 1 {
-        store.counters.commit();
+    let mut round = PostgresRound::begin(store).await?;
+    if round.insert_template(new, now).await? {
+        Box::new(round).commit().await?;
         return Ok(Added::New);
     }
+    drop(round);
     match template(store, &new.namespace, &new.name, Some(&new.version)).await? {
         Some(known) if known.source == new.source => Ok(Added::Unchanged),
         _ => Err(StoreError::Conflict {

@@ -10,6 +10,7 @@
 mod catalog;
 mod encode;
 mod error;
+mod events;
 mod ledger;
 mod orchestrators;
 mod performance;
@@ -19,5 +20,6 @@ mod round;
 mod schema;
 mod store;
 mod tokens;
+mod webhooks;
 
 pub use store::{PostgresOptions, PostgresStore};

@@ -8,6 +8,7 @@
 mod catalog;
 mod encode;
 mod error;
+mod events;
 mod ledger;
 mod lock;
 mod orchestrators;
@@ -18,6 +19,7 @@ mod round;
 mod schema;
 mod store;
 mod tokens;
+mod webhooks;
 
 pub use lock::{LockError, OrchestratorLock};
 pub use store::{SqliteOptions, SqliteStore};

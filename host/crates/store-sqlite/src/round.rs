@@ -1,5 +1,6 @@
 //! One write transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -8,9 +9,9 @@ use sqlx::{Sqlite, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
-    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote,
-    NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep, Result, Round,
-    RunningAttempt, StepChange, StepRow, StoreError, TaskInput, WorkerState,
+    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, EventLog, LeasedStep, NewBatch,
+    NewEvents, NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep,
+    Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
@@ -28,6 +29,8 @@ pub(crate) struct SqliteRound {
     tx: Transaction<'static, Sqlite>,
     counters: Arc<Counters>,
     last_batch: Arc<AtomicI64>,
+    /// What happened so far.
+    events: EventLog,
 }
 
 /// Runs a checked query inside the round and counts it.
@@ -54,7 +57,8 @@ impl SqliteRound {
     pub(crate) async fn begin(store: &SqliteStore) -> Result<Self> {
         // Taking the write lock at once: a read that is followed by a write could otherwise fail half-way.
         let tx = store.writer.begin_with("BEGIN IMMEDIATE").await.map_err(engine("begin a transaction"))?;
-        Ok(Self { tx, counters: store.counters.clone(), last_batch: store.last_batch.clone() })
+        let (counters, last_batch) = (store.counters.clone(), store.last_batch.clone());
+        Ok(Self { tx, counters, last_batch, events: EventLog::default() })
     }
 
     async fn last_id(&mut self, table: &str) -> Result<i64> {
@@ -78,7 +82,9 @@ impl SqliteRound {
 #[async_trait]
 impl Round for SqliteRound {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
-        self.create_tasks(tasks, now).await
+        let created = self.create_tasks(tasks, now).await?;
+        self.events.at(now).created(tasks, &created);
+        Ok(created)
     }
 
     async fn lock(&mut self, _tasks: &[TaskId]) -> Result<()> {
@@ -96,10 +102,12 @@ impl Round for SqliteRound {
         }
         let (lines, outputs) = (encode::completed(attempts)?, encode::outputs(attempts)?);
         let moved = run!(self, "complete steps", fetch_all, "queries/complete.sql", lines, now.0, outputs);
-        moved
+        let applied = moved
             .into_iter()
             .map(|row| Ok((key(row.id, row.attempt, row.batch_id)?, PlanId(row.plan_id))))
-            .collect()
+            .collect::<Result<Vec<(AttemptKey, PlanId)>>>()?;
+        self.events.at(now).completed(applied.iter().map(|(key, _)| *key));
+        Ok(applied)
     }
 
     async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>> {
@@ -117,7 +125,10 @@ impl Round for SqliteRound {
         }
         let rows = encode::ended(attempts)?;
         let moved = run!(self, "end attempts", fetch_all, "queries/end.sql", rows, now.0, rows);
-        moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+        let applied = moved.into_iter().map(|row| key(row.id, row.attempt, row.batch_id));
+        let applied = applied.collect::<Result<Vec<AttemptKey>>>()?;
+        self.events.at(now).ended(attempts, &applied);
+        Ok(applied)
     }
 
     async fn started(&mut self, running: &[RunningAttempt]) -> Result<()> {
@@ -127,7 +138,9 @@ impl Round for SqliteRound {
         let rows = encode::array(running.iter().map(|RunningAttempt { key, fraction, note }| {
             (key.step, key.attempt, key.batch, fraction, note)
         }))?;
-        run!(self, "mark running steps", execute, "queries/started.sql", rows);
+        let standing = run!(self, "mark running steps", fetch_all, "queries/started.sql", rows);
+        let standing: Vec<StepId> = standing.into_iter().map(|row| StepId(row.id)).collect();
+        self.events.progressed(running, &standing);
         Ok(())
     }
 
@@ -150,11 +163,10 @@ impl Round for SqliteRound {
         }
         let rows = encode::array(parents_finished)?;
         let moved = run!(self, "release dependants", fetch_all, "queries/release.sql", rows);
-        Ok(moved
-            .into_iter()
-            .filter(|row| row.state == StepState::Ready.as_str())
-            .map(|row| StepId(row.id))
-            .collect())
+        let ready = moved.into_iter().filter(|row| row.state == StepState::Ready.as_str());
+        let ready: Vec<StepId> = ready.map(|row| StepId(row.id)).collect();
+        self.events.viable(ready.clone());
+        Ok(ready)
     }
 
     async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>> {
@@ -178,15 +190,21 @@ impl Round for SqliteRound {
 
     async fn settle(&mut self, tasks: &[(TaskId, TaskState, TaskState)], now: Timestamp) -> Result<()> {
         if !tasks.is_empty() {
-            run!(self, "settle tasks", execute, "queries/settle.sql", encode::array(tasks)?, now.0);
+            let rows = encode::array(tasks)?;
+            let moved = run!(self, "settle tasks", fetch_all, "queries/settle.sql", rows, now.0);
+            let moved: Vec<TaskId> = moved.into_iter().map(|row| TaskId(row.id)).collect();
+            self.events.at(now).settled(tasks, &moved);
         }
         Ok(())
     }
 
     async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)> {
-        let woken = run!(self, "wake waiting steps", execute, "queries/wake.sql", now.0).rows_affected();
+        let woken = run!(self, "wake waiting steps", fetch_all, "queries/wake.sql", now.0);
+        let woken: Vec<StepId> = woken.into_iter().map(|row| StepId(row.id)).collect();
+        let count = woken.len() as u64;
+        self.events.at(now).viable(woken);
         let next = run!(self, "find the next retry time", fetch_one, "queries/next_ready_at.sql").ready_at;
-        Ok((woken, next.map(Timestamp)))
+        Ok((count, next.map(Timestamp)))
     }
 
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
@@ -262,13 +280,12 @@ impl Round for SqliteRound {
             now.0,
             rows,
             orchestrator,
+            steps,
             now.0,
-            tasks,
-            steps
-        )
-        .len();
+            tasks
+        );
         let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
-        if leased != wanted {
+        if leased.len() != wanted {
             let workers: Vec<WorkerId> = batches.iter().map(|batch| batch.worker).collect();
             let workers = encode::array(&workers)?;
             let gone =
@@ -278,9 +295,13 @@ impl Round for SqliteRound {
                 return Err(StoreError::WorkersGone { workers });
             }
             return Err(StoreError::Inconsistent(format!(
-                "{wanted} steps were claimable, but {leased} could be leased"
+                "{wanted} steps were claimable, but {} could be leased",
+                leased.len()
             )));
         }
+        let started = leased.iter().filter(|row| row.starts).map(|row| StepId(row.id).task());
+        let started: BTreeSet<TaskId> = started.collect();
+        self.events.at(now).leased(&ids, batches, started.into_iter().collect());
         Ok(ids)
     }
 
@@ -302,7 +323,9 @@ impl Round for SqliteRound {
                 encode::array(batches.iter().map(|closed| {
                     (closed.batch, closed.end.as_str(), closed.completed_at, closed.asked_again)
                 }))?;
-            run!(self, "close batches", execute, "queries/close_batches.sql", rows, now.0);
+            let closed = run!(self, "close batches", fetch_all, "queries/close_batches.sql", rows, now.0);
+            let closed: Vec<BatchId> = closed.into_iter().map(|row| BatchId(row.id)).collect();
+            self.events.at(now).closed(batches, &closed);
         }
         Ok(())
     }
@@ -314,6 +337,7 @@ impl Round for SqliteRound {
                     (task, step, batch, attempt, kind.as_str(), detail)
                 }))?;
             run!(self, "write notes", execute, "queries/notes_insert.sql", rows, now.0);
+            self.events.at(now).noted(notes);
         }
         Ok(())
     }
@@ -347,7 +371,9 @@ impl Round for SqliteRound {
             lease_until.0,
             now.0
         );
-        Ok(WorkerId(row.id))
+        let id = WorkerId(row.id);
+        self.events.at(now).joined(id, worker);
+        Ok(id)
     }
 
     async fn renew(
@@ -386,7 +412,9 @@ impl Round for SqliteRound {
         let rows = encode::array(workers.iter().map(|(worker, state)| (worker, state.as_str())))?;
         let left =
             run!(self, "end workers", fetch_all, "queries/workers_leave.sql", rows, now.0, orchestrator);
-        Ok(left.into_iter().map(|row| WorkerId(row.id)).collect())
+        let left: Vec<WorkerId> = left.into_iter().map(|row| WorkerId(row.id)).collect();
+        self.events.at(now).gone(workers, &left);
+        Ok(left)
     }
 
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
@@ -404,11 +432,19 @@ impl Round for SqliteRound {
     }
 
     async fn pause(&mut self, pause: &PauseRecord) -> Result<bool> {
-        self.make_pause(pause).await
+        let made = self.make_pause(pause).await?;
+        if made {
+            self.events.at(pause.since).paused(&pause.target, true);
+        }
+        Ok(made)
     }
 
     async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
-        self.take_pause(target).await
+        let taken = self.take_pause(target).await?;
+        if taken {
+            self.events.paused(target, false);
+        }
+        Ok(taken)
     }
 
     async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()> {
@@ -424,7 +460,9 @@ impl Round for SqliteRound {
     }
 
     async fn change_plugins(&mut self, change: &PluginChange) -> Result<()> {
-        self.change_versions(change).await
+        self.change_versions(change).await?;
+        self.events.at(change.deed.at).plugins_changed(change);
+        Ok(())
     }
 
     async fn remove_plugins(&mut self, name: &str, versions: &[String]) -> Result<Vec<String>> {
@@ -455,7 +493,9 @@ impl Round for SqliteRound {
             return Ok(());
         }
         let rows = encode::array(unfinished)?;
-        run!(self, "count parents anew", execute, "queries/recount.sql", rows);
+        let moved = run!(self, "count parents anew", fetch_all, "queries/recount.sql", rows);
+        let ready = moved.into_iter().filter(|row| row.state == StepState::Ready.as_str());
+        self.events.viable(ready.map(|row| StepId(row.id)).collect());
         Ok(())
     }
 
@@ -489,10 +529,24 @@ impl Round for SqliteRound {
             (step, from, to.state, to.failures, to.losses, output.as_ref().map(Payload::as_str))
         }))?;
         let moved = run!(self, "change steps", fetch_all, "queries/change_steps.sql", rows);
-        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+        let moved: Vec<StepId> = moved.into_iter().map(|row| StepId(row.id)).collect();
+        self.events.moved(changes, &moved);
+        Ok(moved)
     }
 
-    async fn commit(self: Box<Self>) -> Result<()> {
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        if let Some(NewEvents { first_task, last_task, at, content }) = self.events.take()? {
+            run!(
+                self,
+                "write events",
+                execute,
+                "queries/events_insert.sql",
+                at,
+                first_task,
+                last_task,
+                content
+            );
+        }
         self.tx.commit().await.map_err(engine("commit"))?;
         self.counters.commit();
         Ok(())

@@ -8,6 +8,7 @@
 
 pub mod catalog;
 pub mod claims;
+pub mod events;
 pub mod graph;
 pub mod ledger;
 pub mod orchestrators;
@@ -65,6 +66,12 @@ macro_rules! conformance {
                 batches_are_open_until_they_are_closed,
                 notes_are_kept_even_when_they_name_what_never_was,
                 the_number_of_statements_does_not_depend_on_the_number_of_items;
+            events:
+                a_task_tells_of_each_of_its_transitions_in_order,
+                failures_and_retries_are_told,
+                what_is_about_no_step_is_told_too,
+                what_was_not_committed_is_not_told,
+                events_are_found_and_removed;
             outcomes:
                 a_completed_attempt_leaves_its_output_and_its_line,
                 a_second_outcome_of_the_same_attempt_changes_nothing,

@@ -6,6 +6,7 @@
 pub mod column;
 pub mod conformance;
 mod error;
+pub mod event;
 pub mod ledger;
 mod pause;
 pub mod performance;
@@ -18,6 +19,7 @@ pub mod schema;
 pub mod token;
 mod usage;
 pub mod view;
+pub mod webhook;
 
 use async_trait::async_trait;
 use stepwright_workflow::pause::PauseTarget;
@@ -28,6 +30,7 @@ use stepwright_workflow::{
 };
 
 pub use error::StoreError;
+pub use event::{EventBounds, EventLog, EventPage, EventRow, Events, Happening, NewEvents};
 pub use ledger::*;
 pub use pause::{PauseRecord, SuspectRecord};
 pub use performance::{
@@ -41,13 +44,14 @@ pub use retention::{DatabaseSize, ExpiredTask, Expiry, Found, FoundBatches, Remo
 pub use token::*;
 pub use usage::{AttemptReceipt, Usage};
 pub use view::*;
+pub use webhook::*;
 
 /// The result of everything that a store does.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A database of tasks. Cheap to share; every method may be called from any task at any time.
 #[async_trait]
-pub trait Store: Ledger + Retention + Performance + Send + Sync + 'static {
+pub trait Store: Ledger + Retention + Performance + Events + Webhooks + Send + Sync + 'static {
     /// Opens a write transaction. Nothing that it does is seen by others before [`Round::commit`] has returned; dropping it
     /// undoes everything. Waits for other writers, and fails with [`StoreError::Busy`] when that takes too long.
     async fn round(&self) -> Result<Box<dyn Round>>;

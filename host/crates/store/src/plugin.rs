@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stepwright_workflow::{Digest, Payload, Timestamp};
 
 use crate::Result;
@@ -65,7 +65,7 @@ impl PluginRecord {
 }
 
 /// What may be done with a version of a plugin. Tasks that have pinned it keep it in every state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PluginState {
     /// New tasks may use it.

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stepwright_workflow::audit::StepFacts;
 use stepwright_workflow::step::StepStanding;
 use stepwright_workflow::task::TaskState;
@@ -142,7 +142,7 @@ pub struct AttemptLine {
 }
 
 /// How a recorded attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptStatus {
     /// With an output.
@@ -282,7 +282,7 @@ impl BatchState {
 }
 
 /// How a batch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchEnd {
     /// The completion said what had been applied.
@@ -371,7 +371,7 @@ pub struct NewWorker {
 }
 
 /// What became of an incarnation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     /// It is there.

@@ -197,6 +197,7 @@ mod tests {
     fn settings() -> PrunerOptions {
         PrunerOptions {
             keep_ms: vec![(TaskState::Complete, 1_000), (TaskState::Cancelled, 2_000)],
+            events_keep_ms: None,
             archive: None,
             steps_max: 1,
             pause_ms: 1,

@@ -20,14 +20,14 @@ pub(crate) fn draw() -> Result<Token, CliError> {
 /// A secret in a file beside the one that it is for, so that a failure in between leaves that one as it was, and whoever reads
 /// it finds a whole secret. Removed when it is dropped.
 #[derive(Debug)]
-pub(super) struct SecretFile {
+pub(crate) struct SecretFile {
     path: PathBuf,
     beside: PathBuf,
 }
 
 impl SecretFile {
     /// For a file that must not be there yet.
-    pub(super) fn new(path: &Path, secret: &str) -> Result<Self, CliError> {
+    pub(crate) fn new(path: &Path, secret: &str) -> Result<Self, CliError> {
         if path.exists() {
             return Err(CliError::new(format!(
                 "{} exists already; name another file, or use 'stepwright token rotate', which replaces it",
@@ -38,7 +38,7 @@ impl SecretFile {
     }
 
     /// For a file that may be there.
-    pub(super) fn replacing(path: &Path, secret: &str) -> Result<Self, CliError> {
+    pub(crate) fn replacing(path: &Path, secret: &str) -> Result<Self, CliError> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}", std::process::id()));
         let beside = path.with_file_name(name);
@@ -52,7 +52,7 @@ impl SecretFile {
     }
 
     /// Puts it in its place.
-    pub(super) fn keep(self) -> Result<PathBuf, CliError> {
+    pub(crate) fn keep(self) -> Result<PathBuf, CliError> {
         std::fs::rename(&self.beside, &self.path).map_err(|error| failed(&self.path, &error))?;
         Ok(self.path.clone())
     }

@@ -1,6 +1,7 @@
 //! The routes, a file for each kind of thing.
 
 mod deeds;
+mod events;
 mod fleet;
 mod ledger;
 mod pauses;
@@ -11,6 +12,7 @@ mod start;
 mod tasks;
 mod templates;
 mod tokens;
+mod webhooks;
 
 use serde::Deserialize;
 use stepwright_orchestrator::operator::Deed;
@@ -43,10 +45,12 @@ pub(crate) fn all() -> Vec<Route> {
     all.extend(tasks::routes());
     all.extend(deeds::routes());
     all.extend(performance::routes());
+    all.extend(events::routes());
     all.extend(ledger::routes());
     all.extend(fleet::routes());
     all.extend(pauses::routes());
     all.extend(tokens::routes());
+    all.extend(webhooks::routes());
     all
 }
 

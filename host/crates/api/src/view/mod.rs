@@ -1,12 +1,14 @@
 //! What goes out, as the document describes it: values of their own, so that a change of a record is no change of the API.
 
 mod attempt;
+mod event;
 mod fleet;
 mod ledger;
 mod pause;
 mod performance;
 mod plugin;
 mod task;
+mod webhook;
 pub mod word;
 
 use serde::{Deserialize, Serialize};
@@ -16,12 +18,14 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use attempt::*;
+pub use event::*;
 pub use fleet::*;
 pub use ledger::*;
 pub use pause::*;
 pub use performance::*;
 pub use plugin::*;
 pub use task::*;
+pub use webhook::*;
 
 /// Any JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,7 +12,8 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use stepwright_api::view::{HistoryEvent, RegisteredPlugin};
 use stepwright_api::{Api, ApiOptions, Host, Parts, Problem, RegisterError, Secret, Upload, document};
-use stepwright_store::{NewPlugin, NewToken, Store, TaskRecord, TokenScope};
+use stepwright_orchestrator::webhooks::{self, BadWebhook, Courier, check};
+use stepwright_store::{NewPlugin, NewToken, NewWebhook, Store, TaskRecord, TokenScope};
 use stepwright_store_sqlite::SqliteStore;
 use stepwright_workflow::{Clock, Digest, Payload, Timestamp};
 use tower::ServiceExt as _;
@@ -31,6 +32,17 @@ impl Clock for Fixed {
 /// A process that takes every component whose first byte is a zero.
 #[derive(Default)]
 struct Double(Mutex<u32>);
+
+#[async_trait]
+impl Courier for Double {
+    async fn post(&self, _: &str, _: &[(&str, String)], _: String) -> Result<u16, String> {
+        Ok(200)
+    }
+
+    fn check(&self, url: &str) -> Result<(), String> {
+        if url.starts_with("https://") { Ok(()) } else { Err("use https".to_owned()) }
+    }
+}
 
 #[async_trait]
 impl Host for Double {
@@ -55,6 +67,14 @@ impl Host for Double {
         *drawn += 1;
         let text = format!("sw_drawn-{drawn}");
         Ok(Secret { hash: Digest::of(text.as_bytes()), text })
+    }
+
+    fn webhook_secret(&self) -> Result<String, String> {
+        Ok(webhooks::secret(&[7; 32]))
+    }
+
+    fn check_webhook(&self, webhook: &NewWebhook) -> Result<(), BadWebhook> {
+        check(webhook, self)
     }
 
     async fn wake(&self) {}
@@ -118,6 +138,38 @@ impl Reply {
     /// The problem's code, if it is one.
     pub(crate) fn code(&self) -> String {
         self.json()["code"].as_str().unwrap_or("none").to_owned()
+    }
+}
+
+/// A stream of events under way.
+pub(crate) struct Stream<'a> {
+    rig: &'a Rig,
+    body: Body,
+    text: String,
+}
+
+impl Stream<'_> {
+    /// The next message: its id, its name, and its data, which is as the document says.
+    pub(crate) async fn next(&mut self) -> (String, String, Value) {
+        loop {
+            if let Some((message, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    let line = message.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                    line.map(str::to_owned)
+                };
+                let fields = (field("id"), field("event"), field("data"));
+                self.text = rest.to_owned();
+                if let (Some(id), Some(name), Some(data)) = fields {
+                    let data: Value = serde_json::from_str(&data).unwrap();
+                    assert_eq!((&data["position"], &data["event"]), (&json!(id), &json!(name)));
+                    self.rig.fits("Event", &data, &name);
+                    return (id, name, data);
+                }
+                continue;
+            }
+            let frame = self.body.frame().await.expect("it goes on").unwrap();
+            self.text.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+        }
     }
 }
 
@@ -223,6 +275,22 @@ impl Rig {
         assert!(reply.headers.contains_key("x-request-id"), "{method} {path}");
         self.is_as_documented(&method, &path, &reply);
         reply
+    }
+
+    /// A stream of events, with the token of a reader.
+    pub(crate) async fn stream(&self, path: &str, last: Option<&str>) -> Stream<'_> {
+        let mut request = self.shown(Request::get(path), "sw_read");
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = self.api.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        assert_eq!(
+            (head.status, head.headers["content-type"].to_str().unwrap()),
+            (StatusCode::OK, "text/event-stream"),
+            "{path}"
+        );
+        Stream { rig: self, body, text: String::new() }
     }
 
     fn is_as_documented(&self, method: &Method, path: &str, reply: &Reply) {

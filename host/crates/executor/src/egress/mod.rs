@@ -10,6 +10,7 @@ mod address;
 mod body;
 pub(crate) mod code;
 mod dial;
+mod errand;
 mod fake;
 mod options;
 mod outbound;
@@ -27,6 +28,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+pub use crate::egress::errand::check_address;
 pub use crate::egress::fake::{FakeAnswer, FakeBody, FakeHttp, FakeRequest};
 pub use crate::egress::options::EgressOptions;
 pub(crate) use crate::egress::outbound::Outbound;

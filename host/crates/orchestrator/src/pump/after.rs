@@ -20,6 +20,7 @@ impl Orchestrator {
         match result {
             Ok(output) => {
                 self.totals.rounds.fetch_add(1, Ordering::Relaxed);
+                self.feed.nudge();
                 self.publish(&input, output, replies);
             }
             Err(error) => self.put_back(*input, replies, &error),

@@ -138,6 +138,7 @@ impl Orchestrator {
                 self.gathered.look.timers = true;
                 self.gathered.look.cancelled = true;
                 self.peers.wanted = true;
+                self.feed.nudge();
             }
             Command::Start(tasks, reply) => {
                 self.gathered.starts.push(tasks);

@@ -2,7 +2,7 @@
 
 use stepwright_store::column::text;
 use stepwright_store::{NewBatch, NewWorker, Result, StoreError, WorkerState};
-use stepwright_workflow::{AttemptKey, BatchId, Timestamp, WorkerId};
+use stepwright_workflow::{AttemptKey, BatchId, TaskId, Timestamp, WorkerId};
 
 use super::PostgresRound;
 use crate::encode;
@@ -41,7 +41,7 @@ impl PostgresRound {
             leases.iter().filter(|lease| lease.attempt == 1).map(|lease| lease.step.task().0).collect();
         tasks.sort_unstable();
         tasks.dedup();
-        let leased = run!(
+        let rows = run!(
             self,
             "lease steps",
             fetch_all,
@@ -55,10 +55,10 @@ impl PostgresRound {
             &tasks,
             now.0,
             orchestrator
-        )
-        .len();
+        );
+        let (started, leased): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.starts);
         let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
-        if leased != wanted {
+        if leased.len() != wanted {
             let gone =
                 run!(self, "look for workers", fetch_all, "queries/workers_gone.sql", &workers, orchestrator);
             if !gone.is_empty() {
@@ -66,9 +66,12 @@ impl PostgresRound {
                 return Err(StoreError::WorkersGone { workers });
             }
             return Err(StoreError::Inconsistent(format!(
-                "{wanted} steps were claimable, but {leased} could be leased"
+                "{wanted} steps were claimable, but {} could be leased",
+                leased.len()
             )));
         }
+        let started = started.into_iter().map(|row| TaskId(row.id)).collect();
+        self.events.at(now).leased(&made, batches, started);
         Ok(made)
     }
 

@@ -7,9 +7,9 @@ use sqlx::{Postgres, Transaction};
 use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
-    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, LeasedStep, NewBatch, NewNote,
-    NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep, Result, Round,
-    RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
+    AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, EventLog, LeasedStep, NewBatch,
+    NewEvents, NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep,
+    Result, Round, RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
@@ -25,6 +25,8 @@ use crate::store::{Counters, PostgresStore};
 pub(crate) struct PostgresRound {
     tx: Transaction<'static, Postgres>,
     counters: Arc<Counters>,
+    /// What happened so far.
+    events: EventLog,
 }
 
 /// Runs a checked query inside the round and counts it.
@@ -52,14 +54,16 @@ mod start;
 impl PostgresRound {
     pub(crate) async fn begin(store: &PostgresStore) -> Result<Self> {
         let tx = store.writers.begin().await.map_err(engine("begin a transaction"))?;
-        Ok(Self { tx, counters: store.counters.clone() })
+        Ok(Self { tx, counters: store.counters.clone(), events: EventLog::default() })
     }
 }
 
 #[async_trait]
 impl Round for PostgresRound {
     async fn create(&mut self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Created>> {
-        self.create_tasks(tasks, now).await
+        let created = self.create_tasks(tasks, now).await?;
+        self.events.at(now).created(tasks, &created);
+        Ok(created)
     }
 
     async fn lock(&mut self, tasks: &[TaskId]) -> Result<()> {
@@ -74,7 +78,9 @@ impl Round for PostgresRound {
         attempts: &[CompletedAttempt],
         now: Timestamp,
     ) -> Result<Vec<(AttemptKey, PlanId)>> {
-        self.complete_steps(attempts, now).await
+        let applied = self.complete_steps(attempts, now).await?;
+        self.events.at(now).completed(applied.iter().map(|(key, _)| *key));
+        Ok(applied)
     }
 
     async fn leased(&mut self, keys: &[AttemptKey]) -> Result<Vec<LeasedStep>> {
@@ -96,7 +102,9 @@ impl Round for PostgresRound {
     }
 
     async fn end(&mut self, attempts: &[EndedAttempt], now: Timestamp) -> Result<Vec<AttemptKey>> {
-        self.end_attempts(attempts, now).await
+        let applied = self.end_attempts(attempts, now).await?;
+        self.events.at(now).ended(attempts, &applied);
+        Ok(applied)
     }
 
     async fn started(&mut self, running: &[RunningAttempt]) -> Result<()> {
@@ -107,10 +115,10 @@ impl Round for PostgresRound {
         let fractions: Vec<Option<f64>> = running.iter().map(|running| running.fraction).collect();
         let notes: Vec<Option<String>> =
             running.iter().map(|running| running.note.as_deref().map(encode::shown)).collect();
-        run!(
+        let standing = run!(
             self,
             "mark running steps",
-            execute,
+            fetch_all,
             "queries/started.sql",
             &keys.steps,
             &keys.attempts,
@@ -118,6 +126,8 @@ impl Round for PostgresRound {
             &fractions as &[Option<f64>],
             &notes as &[Option<String>]
         );
+        let standing: Vec<StepId> = standing.into_iter().map(|row| StepId(row.id)).collect();
+        self.events.progressed(running, &standing);
         Ok(())
     }
 
@@ -150,7 +160,9 @@ impl Round for PostgresRound {
         let steps: Vec<i64> = parents_finished.iter().map(|(step, _)| step.0).collect();
         let finished: Vec<i32> = parents_finished.iter().map(|(_, finished)| int(*finished)).collect();
         let moved = run!(self, "release dependants", fetch_all, "queries/release.sql", &steps, &finished);
-        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+        let ready: Vec<StepId> = moved.into_iter().map(|row| StepId(row.id)).collect();
+        self.events.viable(ready.clone());
+        Ok(ready)
     }
 
     async fn count_steps(&mut self, tasks: &[TaskId]) -> Result<Vec<(TaskId, TaskState, StepCounts)>> {
@@ -177,24 +189,29 @@ impl Round for PostgresRound {
             let ids: Vec<i64> = tasks.iter().map(|(task, _, _)| task.0).collect();
             let from: Vec<&str> = tasks.iter().map(|(_, from, _)| from.as_str()).collect();
             let to: Vec<&str> = tasks.iter().map(|(_, _, to)| to.as_str()).collect();
-            run!(
+            let moved = run!(
                 self,
                 "settle tasks",
-                execute,
+                fetch_all,
                 "queries/settle.sql",
                 &ids,
                 &from as &[&str],
                 &to as &[&str],
                 now.0
             );
+            let moved: Vec<TaskId> = moved.into_iter().map(|row| TaskId(row.id)).collect();
+            self.events.at(now).settled(tasks, &moved);
         }
         Ok(())
     }
 
     async fn wake(&mut self, now: Timestamp) -> Result<(u64, Option<Timestamp>)> {
-        let woken = run!(self, "wake waiting steps", execute, "queries/wake.sql", now.0).rows_affected();
+        let woken = run!(self, "wake waiting steps", fetch_all, "queries/wake.sql", now.0);
+        let woken: Vec<StepId> = woken.into_iter().map(|row| StepId(row.id)).collect();
+        let count = woken.len() as u64;
+        self.events.at(now).viable(woken);
         let next = run!(self, "find the next retry time", fetch_one, "queries/next_ready_at.sql").ready_at;
-        Ok((woken, next.map(Timestamp)))
+        Ok((count, next.map(Timestamp)))
     }
 
     async fn claimable(&mut self, limit: usize) -> Result<Vec<ReadyStep>> {
@@ -273,10 +290,10 @@ impl Round for PostgresRound {
             let completed: Vec<Option<i64>> =
                 batches.iter().map(|closed| closed.completed_at.map(|at| at.0)).collect();
             let asked_again: Vec<i64> = batches.iter().map(|closed| i64::from(closed.asked_again)).collect();
-            run!(
+            let closed = run!(
                 self,
                 "close batches",
-                execute,
+                fetch_all,
                 "queries/close_batches.sql",
                 &ids,
                 &ends as &[&str],
@@ -284,6 +301,8 @@ impl Round for PostgresRound {
                 &asked_again,
                 now.0
             );
+            let closed: Vec<BatchId> = closed.into_iter().map(|row| BatchId(row.id)).collect();
+            self.events.at(now).closed(batches, &closed);
         }
         Ok(())
     }
@@ -310,6 +329,7 @@ impl Round for PostgresRound {
                 &details,
                 now.0
             );
+            self.events.at(now).noted(notes);
         }
         Ok(())
     }
@@ -324,7 +344,9 @@ impl Round for PostgresRound {
     }
 
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
-        self.join_worker(worker, lease_until, now).await
+        let id = self.join_worker(worker, lease_until, now).await?;
+        self.events.at(now).joined(id, worker);
+        Ok(id)
     }
 
     async fn renew(
@@ -343,7 +365,9 @@ impl Round for PostgresRound {
         orchestrator: &str,
         now: Timestamp,
     ) -> Result<Vec<WorkerId>> {
-        self.end_workers(workers, orchestrator, now).await
+        let left = self.end_workers(workers, orchestrator, now).await?;
+        self.events.at(now).gone(workers, &left);
+        Ok(left)
     }
 
     async fn expired(&mut self, now: Timestamp) -> Result<Vec<WorkerId>> {
@@ -361,11 +385,19 @@ impl Round for PostgresRound {
     }
 
     async fn pause(&mut self, pause: &PauseRecord) -> Result<bool> {
-        self.make_pause(pause).await
+        let made = self.make_pause(pause).await?;
+        if made {
+            self.events.at(pause.since).paused(&pause.target, true);
+        }
+        Ok(made)
     }
 
     async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
-        self.take_pause(target).await
+        let taken = self.take_pause(target).await?;
+        if taken {
+            self.events.paused(target, false);
+        }
+        Ok(taken)
     }
 
     async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()> {
@@ -381,7 +413,9 @@ impl Round for PostgresRound {
     }
 
     async fn change_plugins(&mut self, change: &PluginChange) -> Result<()> {
-        self.change_versions(change).await
+        self.change_versions(change).await?;
+        self.events.at(change.deed.at).plugins_changed(change);
+        Ok(())
     }
 
     async fn remove_plugins(&mut self, name: &str, versions: &[String]) -> Result<Vec<String>> {
@@ -413,7 +447,8 @@ impl Round for PostgresRound {
         }
         let steps: Vec<i64> = unfinished.iter().map(|(step, _)| step.0).collect();
         let counts: Vec<i32> = unfinished.iter().map(|(_, count)| int(*count)).collect();
-        run!(self, "count parents anew", execute, "queries/recount.sql", &steps, &counts);
+        let ready = run!(self, "count parents anew", fetch_all, "queries/recount.sql", &steps, &counts);
+        self.events.viable(ready.into_iter().map(|row| StepId(row.id)).collect());
         Ok(())
     }
 
@@ -465,10 +500,24 @@ impl Round for PostgresRound {
             &losses,
             &outputs as &[Option<&str>]
         );
-        Ok(moved.into_iter().map(|row| StepId(row.id)).collect())
+        let moved: Vec<StepId> = moved.into_iter().map(|row| StepId(row.id)).collect();
+        self.events.moved(changes, &moved);
+        Ok(moved)
     }
 
-    async fn commit(self: Box<Self>) -> Result<()> {
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        if let Some(NewEvents { first_task, last_task, at, content }) = self.events.take()? {
+            run!(
+                self,
+                "write events",
+                fetch_one,
+                "queries/events_insert.sql",
+                at,
+                first_task,
+                last_task,
+                content
+            );
+        }
         self.tx.commit().await.map_err(engine("commit"))?;
         self.counters.commit();
         Ok(())

@@ -1,13 +1,60 @@
 //! Versions of plugins, and their states.
 
+use stepwright_store::column::text;
 use stepwright_store::row::PluginRow;
-use stepwright_store::{PluginChange, PluginDeed, PluginRecord, Result};
+use stepwright_store::{NewPlugin, NewTemplate, PluginChange, PluginDeed, PluginRecord, Result};
+use stepwright_workflow::Timestamp;
 
 use super::SqliteRound;
 use crate::encode;
 use crate::error::engine;
 
 impl SqliteRound {
+    /// Whether it is new.
+    pub(crate) async fn insert_plugin(&mut self, plugin: &NewPlugin, now: Timestamp) -> Result<bool> {
+        let inserted = run!(
+            self,
+            "register a plugin",
+            execute,
+            "queries/plugin_insert.sql",
+            plugin.name,
+            plugin.version,
+            plugin.digest.as_bytes().as_slice(),
+            i64::try_from(plugin.bytes).unwrap_or(i64::MAX),
+            plugin.description.as_str(),
+            now.0,
+            plugin.source,
+            plugin.signatures.as_str(),
+            text(&plugin.imports)?
+        );
+        if inserted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.events.at(now).plugin_registered(plugin);
+        Ok(true)
+    }
+
+    /// Whether it is new.
+    pub(crate) async fn insert_template(&mut self, template: &NewTemplate, now: Timestamp) -> Result<bool> {
+        let NewTemplate { namespace, name, version, source } = template;
+        let inserted = run!(
+            self,
+            "register a template",
+            execute,
+            "queries/template_insert.sql",
+            namespace,
+            name,
+            version,
+            source,
+            now.0
+        );
+        if inserted.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.events.at(now).template_registered(template);
+        Ok(true)
+    }
+
     pub(super) async fn versions_of(&mut self, name: &str) -> Result<Vec<PluginRecord>> {
         let what = "read the versions of a plugin";
         self.counters.statement();

@@ -23,6 +23,9 @@ const HOT: &[(&str, &str)] = hot![
     "complete",
     "count_steps",
     "end",
+    "event_bounds",
+    "event_row",
+    "events",
     "glance",
     "inputs",
     "lease",
@@ -36,6 +39,7 @@ const HOT: &[(&str, &str)] = hot![
     "pauses",
     "plan",
     "plan_by_digest",
+    "plans_of",
     "recorded",
     "release",
     "resume",
@@ -64,6 +68,7 @@ const HOT: &[(&str, &str)] = hot![
     "prune_batch_notes",
     "prune_batches",
     "prune_choose",
+    "prune_events",
     "prune_note_ids",
     "prune_notes",
     "prune_steps",
@@ -86,8 +91,8 @@ const FIGURES: &[(&str, &str)] = hot![
 ];
 
 /// Tables that grow. A partial index is small and may be scanned: it holds nothing but what is wanted.
-const GROWING: [&str; 8] =
-    ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans"];
+const GROWING: [&str; 9] =
+    ["tasks", "task_inputs", "steps", "attempts", "batches", "workers", "notes", "plans", "events"];
 const PARTIAL: [&str; 8] = [
     "steps_claimable",
     "steps_parked",

@@ -1,0 +1,7 @@
+SELECT name AS "name!: String", url AS "url!: String", secret AS "secret!: String", filter AS "filter!: String",
+       enabled AS "enabled!: bool", created_at AS "created_at!: i64", created_by AS "created_by!: String",
+       position AS "position!: String", holder AS "holder?: String", held_until AS "held_until?: i64",
+       delivered AS "delivered!: i64", delivered_at AS "delivered_at?: i64", failures AS "failures!: i64",
+       failed_at AS "failed_at?: i64", failure AS "failure?: String"
+FROM webhooks
+ORDER BY name
