@@ -178,7 +178,7 @@ fn read_all(folder: &Path) -> String {
 fn every_call_and_every_route_of_the_guide_exists() {
     let (guide, gem) = (guide(), read_all(&root().join("ruby/lib")));
     let calls = names(&guide, "Stepwright.");
-    assert!(calls.len() > 20, "{calls:?}");
+    assert!(calls.len() > 15, "{calls:?}");
     for call in calls {
         assert!(gem.contains(&format!("def {call}")), "the gem has no Stepwright.{call}");
     }

@@ -158,12 +158,10 @@ fn report(
         for warning in &converted.warnings {
             output::hint(format_args!("warning: {warning}"));
         }
-        match shown(target) {
-            Some(target) => {
-                output::line(format_args!("{}: {} is now {target}", file.name, converted.template))?
-            }
-            None => output::line(converted.text.trim_end())?,
-        }
+        output::line(match shown(target) {
+            Some(target) => format!("{}: {} is now {target}", file.name, converted.template),
+            None => converted.text.trim_end().to_owned(),
+        })?;
     }
     Ok(())
 }
