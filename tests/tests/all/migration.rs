@@ -89,7 +89,8 @@ fn a_move_works_as_it_stands() {
         let (language, content) = block.split_once('\n').expect("a line with the language");
         match language {
             "yaml" | "ruby" => {
-                reader.file(before.rsplit('`').nth(1).expect("the file's name stands before it"), content)
+                let name = before.rsplit('`').nth(1).expect("the file's name stands before it");
+                reader.file(name, content);
             }
             "console" => content.lines().for_each(|line| reader.command(line)),
             _ => {}
