@@ -8,6 +8,7 @@ mod commands;
 mod compose;
 mod config;
 mod context;
+mod convert;
 mod database;
 mod error;
 mod fleet;

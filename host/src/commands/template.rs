@@ -2,6 +2,7 @@
 
 mod add;
 mod check;
+mod convert;
 mod graph;
 mod list;
 mod show;
@@ -42,6 +43,13 @@ pub(crate) enum TemplateCommand {
     #[command(after_help = "Examples:\n  stepwright template graph order.yaml\n  \
         stepwright template graph shop/order --format dot | dot -Tsvg > order.svg")]
     Graph(graph::GraphArguments),
+    /// Make templates of the earlier Ruby system into ours, with a warning for whatever has no counterpart.
+    #[command(
+        after_help = "Nothing is written if anything is wrong, and no file is replaced without --force.\n\n\
+        Examples:\n  stepwright template convert config/tasker/tasks/order.yaml\n  \
+        stepwright template convert config/tasker/tasks/*.yaml --output config/templates"
+    )]
+    Convert(convert::ConvertArguments),
 }
 
 /// Does what was asked.
@@ -52,6 +60,7 @@ pub(crate) async fn run(command: TemplateCommand, context: &Context) -> Result<E
         TemplateCommand::List => list::run(context).await,
         TemplateCommand::Show(arguments) => show::run(&arguments, context).await,
         TemplateCommand::Graph(arguments) => graph::run(&arguments, context).await,
+        TemplateCommand::Convert(arguments) => convert::run(&arguments, context),
     }
 }
 
@@ -76,7 +85,7 @@ struct TemplateFile {
 
 impl TemplateFile {
     fn read(path: &Path) -> Result<Self, CliError> {
-        let name = path.display().to_string();
+        let name = crate::input::name(path);
         let text = crate::input::text(path, FILE_BYTES_MAX)?;
         Ok(Self { name, text })
     }

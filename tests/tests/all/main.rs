@@ -24,6 +24,7 @@ mod hostile;
 mod http;
 mod idle;
 mod ledger;
+mod migration;
 mod model;
 mod oci;
 mod partition;

@@ -40,6 +40,11 @@ fn command(line: &str) -> Deed {
     let line = line.strip_prefix("$ stepwright ").expect("a command");
     let (line, note) = line.split_once("   #").unwrap_or((line, ""));
     let code = note.trim().strip_prefix("exit code ").map_or(0, |code| code.parse().expect("a number"));
+    Deed::Run(words(line), code)
+}
+
+/// A command's words, as a shell would split them.
+pub(crate) fn words(line: &str) -> Vec<String> {
     let (mut words, mut quote) = (vec![String::new()], None);
     for letter in line.trim().chars() {
         let word = words.last_mut().expect("there is a word");
@@ -50,7 +55,7 @@ fn command(line: &str) -> Deed {
             (letter, _) => word.push(letter),
         }
     }
-    Deed::Run(words, code)
+    words
 }
 
 /// A reader with a checkout: the deployment's folder, the tools of this machine, and what the examples have compiled already.
