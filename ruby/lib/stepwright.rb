@@ -14,6 +14,9 @@ require_relative "stepwright/step_handler"
 #   result = Stepwright.run(template: "shop/order_fulfillment", context: { order_id: "ORD-1" }) { |event| puts event }
 #   result.success? # => true
 module Stepwright
+  # Not everybody needs it, and what it needs in turn.
+  autoload :Webhook, File.expand_path("stepwright/webhook", __dir__)
+
   @mutex = Mutex.new
 
   class << self
