@@ -86,7 +86,7 @@ pub(crate) struct GlobalFlags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run an orchestrator and a worker in this process, to try things
+    /// Run an orchestrator and a worker in this process, to try things; other workers may join
     #[command(
         after_help = "Examples:\n  stepwright dev\n  stepwright dev --watch greeter    # build it on every save; the next task uses it"
     )]
@@ -184,6 +184,9 @@ pub(crate) struct DevArguments {
     /// Serve the HTTP API at this address instead of 127.0.0.1:7780; port 0 takes a free one, 'off' is nowhere
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) api_listen: Option<String>,
+    /// Let workers in through this address too, each with a token; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) gate_listen: Option<String>,
     /// Build and register what is there whenever it changes: plugins' directories, component files, or folders of them; may be
     /// given several times.
     #[arg(long, value_name = "PATH")]

@@ -16,8 +16,10 @@ use stepwright_registry::{PluginName, Verdict};
 use stepwright_store::Store;
 use stepwright_store_sqlite::OrchestratorLock;
 use stepwright_transport::gate::{Gate, GateOptions, GateTls, Pump, Timeouts, Token, Tunnel, TunnelOptions};
+use stepwright_transport::joined::join;
+use stepwright_transport::local::LocalOrchestratorPort;
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
-use stepwright_transport::zmq::{self, BindOptions, ConnectOptions, Routes};
+use stepwright_transport::zmq::{self, BindOptions, ConnectOptions, Routes, ZmqOrchestratorPort};
 use stepwright_worker::{Fetches, Worker};
 
 use crate::admission::Admission;
@@ -113,12 +115,25 @@ pub(crate) async fn orchestrator_port(
     incarnation: &str,
     pump: u32,
 ) -> Result<Box<dyn OrchestratorPort>, CliError> {
+    Ok(Box::new(socket(context, incarnation, pump).await?))
+}
+
+/// The same beside workers of this process.
+pub(crate) async fn joined_port(
+    context: &Context,
+    incarnation: &str,
+    inside: LocalOrchestratorPort,
+) -> Result<Box<dyn OrchestratorPort>, CliError> {
+    Ok(Box::new(join(inside, socket(context, incarnation, 1).await?)))
+}
+
+async fn socket(context: &Context, incarnation: &str, pump: u32) -> Result<ZmqOrchestratorPort, CliError> {
     let options = BindOptions {
         path: context.config.socket_of(pump),
         incarnation: incarnation.to_owned(),
         message_bytes_max: context.config.message_bytes_max,
     };
-    Ok(Box::new(zmq::bind(options).await?))
+    Ok(zmq::bind(options).await?)
 }
 
 /// A gate, and who keeps its list of tokens.

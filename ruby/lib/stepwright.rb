@@ -14,6 +14,10 @@ require_relative "stepwright/step_handler"
 #   result = Stepwright.run(template: "shop/order_fulfillment", context: { order_id: "ORD-1" }) { |event| puts event }
 #   result.success? # => true
 module Stepwright
+  # Not everybody needs these, and what they need in turn.
+  autoload :Dev, File.expand_path("stepwright/dev", __dir__)
+  autoload :Webhook, File.expand_path("stepwright/webhook", __dir__)
+
   @mutex = Mutex.new
 
   class << self

@@ -6,8 +6,8 @@ require_relative "support/setup"
 # results read are ones that it has.
 class OpenapiTest < Minitest::Test
   DOCUMENT = ENV["OPENAPI"] || File.join(Support::ROOT, "docs/reference/openapi.json")
-  # Calls whose routes come with a later host.
-  LATER = %w[events].freeze
+  # Calls that are answered without end, and are checked by themselves.
+  STREAMS = %w[events].freeze
   WHY = { reason: "because", by: "ada" }.freeze
   CALLS = {
     initialize_task: [{ template: "a/b", context: {}, idempotency_key: "k", tags: { a: 1 }, priority: 1, at: Time.at(0), in: nil }],
@@ -22,7 +22,9 @@ class OpenapiTest < Minitest::Test
     slowest_tasks: [{ since: 60, namespace: "a", template: "b", version: "1.0.0", limit: 3 }], slowest_steps: [{ since: "1h", limit: 3 }],
     health: [], ready?: [], workers: [{ all: true }], orchestrators: [], batch: [1],
     batches: [{ worker: "w", state: "open", since: "1h", limit: 3, before: 3 }],
-    tokens: [], create_token: [{ name: "a", scope: "read", expires_in: "90d" }], revoke_token: [1]
+    tokens: [], create_token: [{ name: "a", scope: "read", expires_in: "90d" }], revoke_token: [1],
+    webhooks: [], webhook: ["shop"], create_webhook: [{ name: "shop", url: "https://a.example", events: ["task.*"], namespace: "a", template: "b", after: "0", secret: "whsec_", by: "ada" }],
+    enable_webhook: ["shop"], disable_webhook: ["shop"], remove_webhook: ["shop"]
   }.freeze
   # Which schema each result reads.
   RESULTS = { "Task" => Stepwright::Task, "TaskSummary" => Stepwright::TaskSummary, "Step" => Stepwright::StepRecord, "StepReason" => Stepwright::Reason,
@@ -76,7 +78,7 @@ class OpenapiTest < Minitest::Test
 
   def test_every_call_is_one_that_the_document_has
     calls = Stepwright::Client.included_modules.select { |part| part.name&.start_with?("Stepwright::Client::") }.flat_map { |part| part.public_instance_methods(false) }
-    assert_equal calls.map(&:to_s).sort - LATER - ["run"], CALLS.keys.map(&:to_s).sort
+    assert_equal calls.map(&:to_s).sort - STREAMS - ["run"], CALLS.keys.map(&:to_s).sort
     CALLS.each do |call, arguments|
       request = request_of(call, arguments)
       operation = operation_of(request)
@@ -85,6 +87,15 @@ class OpenapiTest < Minitest::Test
       assert_empty asked - known, "#{call}: the query of #{request}"
       check_body(call, request, operation)
     end
+  end
+
+  def test_the_stream_of_events_has_the_filters_of_the_document
+    operation = @document.dig("paths", "/v1/events", "get")
+    known = operation["parameters"].map { |parameter| parameter["name"] }
+    assert_empty %w[after task namespace template name last-event-id] - known
+    assert_includes operation["responses"]["200"]["content"].keys, "text/event-stream"
+    names = @document.dig("components", "schemas", "EventName", "enum")
+    assert_empty Stepwright::Event::SETTLING - names
   end
 
   def check_body(call, request, operation)

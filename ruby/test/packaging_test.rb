@@ -21,7 +21,7 @@ class PackagingTest < Minitest::Test
       variables = { "GEM_HOME" => home, "GEM_PATH" => home, "STEPWRIGHT_BINARY" => nil }
       assert_equal "host hello\n", execute(variables, File.join(home, "bin/stepwright"), "hello")
       assert_equal "stepwright-ruby 0.1.0\n", execute(variables, File.join(home, "bin/stepwright-ruby"), "--version")
-      assert_equal "true\n", execute(variables, RbConfig.ruby, "-rstepwright/testing", "-e", "puts Stepwright::Testing::Host.binary.start_with?(ENV['GEM_HOME'])")
+      assert_equal "true\n", execute(variables, RbConfig.ruby, "-rstepwright/dev", "-e", "puts Stepwright::Dev.binary.start_with?(ENV['GEM_HOME'])")
     end
   end
 

@@ -10,20 +10,29 @@ class ReadmeTest < Minitest::Test
   GEM = File.expand_path("..", __dir__)
   SHOP = [ENV["SHOP_WASM"], File.join(Support::ROOT, "plugins/target/wasm32-wasip2/release/shop.wasm")].compact.find { |path| File.file?(path) }
 
-  def test_the_order_is_the_example_and_short
-    shown = File.read("#{GEM}/README.md")[/^## An order.*?^```ruby\n(.*?)^```/m, 1]
-    assert_equal "# frozen_string_literal: true\n\n#{shown}", File.read("#{GEM}/examples/order.rb")
-    assert_operator shown.lines.size, :<=, 30
+  def script(file, heading) = File.read(file)[/^## #{heading}.*?^```ruby\n(.*?)^```/m, 1]
+
+  def test_the_order_is_the_same_everywhere_and_short
+    order = script(File.join(Support::ROOT, "README.md"), "Or from Ruby")
+    assert_operator order.lines.size, :<=, 30
+    assert_equal order, script("#{GEM}/README.md", "An order")
+    assert_equal "# frozen_string_literal: true\n\n#{order}", File.read("#{GEM}/examples/order.rb")
   end
 
+  # The script as it stands in the README, in a folder with the plugin and nothing else.
   def test_the_order_is_shipped
     need_host
     need(SHOP, "the plugin shop is not built; set SHOP_WASM")
-    variables = { "STEPWRIGHT_BINARY" => Support::RealHost.binary, "SHOP_WASM" => SHOP }
-    out, status = Open3.capture2e(variables, RbConfig.ruby, "-I#{GEM}/lib", "#{GEM}/examples/order.rb")
-    need(false, "the host is older than its API") if out.match?(/serves no API|api\.listen/)
-    assert_predicate status, :success?, out
-    assert_match(/^step\.completed ship_order \(task 1\)$.*^shipped: /m, out)
+    Dir.mktmpdir do |folder|
+      File.symlink(SHOP, "#{folder}/shop.wasm")
+      File.write("#{folder}/order.rb", script(File.join(Support::ROOT, "README.md"), "Or from Ruby"))
+      out, status = Open3.capture2e({ "STEPWRIGHT_BINARY" => Support::RealHost.binary }, RbConfig.ruby, "-I#{GEM}/lib", "order.rb", chdir: folder)
+      assert_predicate status, :success?, out
+      lines = out.lines(chomp: true)
+      assert_equal ["task.initialized (task 1)", "task.completed (task 1)"], [lines.first, lines[-2]], out
+      %w[validate_order reserve_inventory process_payment ship_order].each { |step| assert_includes lines, "step.completed #{step} (task 1)" }
+      assert_match(/\Acomplete: \{"order_id" ?=> ?"ORD-1", "tracking" ?=> ?"TRK\h{16}", "carrier" ?=> ?"FedEx", "pieces" ?=> ?2, "days" ?=> ?6\}\z/, lines.last)
+    end
   end
 
   def test_every_setting_and_every_call_is_in_the_readme

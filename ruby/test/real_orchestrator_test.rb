@@ -116,10 +116,35 @@ class RealOrchestratorTest < Minitest::Test
     assert_equal 0, leave(worker)
   end
 
+  # A worker beside `dev`, killed in the middle of a step: another one takes that over.
+  def test_dev_takes_workers_and_outlives_them
+    socket = @host.start("dev", "--api-listen", "127.0.0.1:0", "--set", "orchestrator.reconnect_grace=100ms").fetch("socket")
+    template = File.join(@host.folder, "stubborn.yaml")
+    File.write(template, <<~YAML)
+      template: stubborn
+      namespace: test
+      version: 1.0.0
+      steps:
+        - { name: only, plugin: external, handler: stubborn, timeout: 10m }
+    YAML
+    @host.run("template", "add", template)
+    first, = work("--name", "first", "--orchestrator", socket, handlers: File.expand_path("stubborn_handlers", __dir__))
+    mark = File.join(@host.folder, "mark")
+    task = @host.run("task", "run", "test/stubborn", "--json-input", JSON.generate(mark: mark))["tasks"][0]["task"].to_s
+    @host.until("the first attempt") { File.exist?(mark) }
+    Process.kill("KILL", first.pid)
+    second, = work("--name", "second", "--orchestrator", socket, handlers: File.expand_path("stubborn_handlers", __dir__))
+    done = @host.until("the end") { @host.run("task", "show", task, "--attempts").then { |shown| shown if shown["state"] == "complete" } }
+    assert_equal [["first", "lost"], ["second", "completed"]], done["attempts"].map { |attempt| attempt.values_at("worker_name", "status") }
+    assert_equal [{ "attempt" => 2, "key" => "task/#{task}/only" }, "1\n2\n"], [done["steps_detail"][0]["output"], File.read(mark)]
+    assert_equal 0, leave(second)
+    @workers.delete(first)
+  end
+
   # The host's own workers compute the same fingerprints.
   def test_fingerprints_are_those_that_the_host_records
     need_shapes
-    @host.start("dev")
+    @host.start("dev", "--api-listen", "127.0.0.1:0")
     @host.run("plugin", "add", Support::RealHost::SHAPES)
     template = File.join(@host.folder, "two.yaml")
     File.write(template, <<~YAML)

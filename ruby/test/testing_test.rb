@@ -23,7 +23,7 @@ class TestingTest < Minitest::Test
     health = Stepwright.health
     assert_equal ["dev", "--json", "--data-dir", "#{host.folder}/data", "--run-dir", "#{host.folder}/run", "--set", "api.listen=127.0.0.1:0", "--slots", "8"], health.arguments
     assert_empty health.variables, "the host knows no variables of ours"
-    assert_equal [host.pid, true], [health.pid, host.running?]
+    assert_equal [host.pid, true, "/x/o.sock", ["/x/o.sock"]], [health.pid, host.running?, host.socket, Stepwright.configuration.worker.orchestrators]
     folder = host.folder
     Stepwright::Testing.stop
     refute_path_exists folder
@@ -31,6 +31,18 @@ class TestingTest < Minitest::Test
     assert_nil host.url
   ensure
     ENV["STEPWRIGHT_ENV"] = before
+  end
+
+  def test_a_dev_of_its_own_ends_with_the_block
+    seen = Stepwright::Dev.start(binary: FAKE) do |dev|
+      assert_equal dev.pid, Stepwright.health.pid
+      dev
+    end
+    assert_equal [nil, nil, nil, ""], [seen.pid, seen.socket, seen.folder, seen.log]
+    assert_raises(RuntimeError) { Stepwright::Dev.start(binary: FAKE) { |dev| seen = dev and raise "no" } }
+    assert_nil seen.pid
+    assert_raises(Errno::ENOENT) { Stepwright::Dev.start(binary: FAKE, plugins: ["/none.wasm"]) }
+    assert_raises(Stepwright::Unavailable) { Stepwright::Dev.new(binary: FAKE).work(Stepwright::Handlers.new) }
   end
 
   def test_a_host_that_does_not_start_says_why
@@ -103,5 +115,23 @@ class TestingTest < Minitest::Test
     assert_equal [1, 2], [page.size, page.all.count]
     assert_equal 1, Stepwright.workers.size
     assert_equal ["examples/shapes@1.0.0"], Stepwright.plugins.map(&:ref)
+    assert_steps_in_the_suite_itself
+  end
+
+  # Steps in Ruby run in this very process, where tests can look at them; and another host is in nobody's way.
+  def assert_steps_in_the_suite_itself
+    handlers = Stepwright::Handlers.new
+    seen = []
+    handlers.add(Stepwright::Handlers::Block.new("note", ->(task, _, step) { seen << step.name and { n: task["n"] } }))
+    template = Shapes.diamond("note", plugin: "external", name: "noted", defaults: { timeout: "5s" })
+    host = Stepwright::Testing.start(handlers: handlers, templates: [template])
+    result = Stepwright.run(template: "test/noted", context: { n: 4 }, timeout: 60)
+    assert_equal [true, %w[bottom left right top], ["note"]], [result.success?, seen.sort, result.task.steps.map(&:external).uniq]
+    assert_equal({ "n" => 4 }, result.outputs["bottom"])
+    other = Stepwright::Dev.new(binary: Support::RealHost.binary).start
+    refute_equal [host.url, host.socket], [other.url, other.socket]
+    assert_equal 2, Stepwright.workers.size
+  ensure
+    other&.stop
   end
 end

@@ -43,8 +43,11 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     let flags = match &command {
         Command::Dev(dev) => {
             let work = WorkFlags { common: dev.common.clone(), ..WorkFlags::default() };
-            let orchestrate =
-                OrchestrateFlags { api_listen: dev.api_listen.clone(), ..OrchestrateFlags::default() };
+            let orchestrate = OrchestrateFlags {
+                api_listen: dev.api_listen.clone(),
+                gate_listen: dev.gate_listen.clone(),
+                ..OrchestrateFlags::default()
+            };
             CommandFlags { work, orchestrate }
         }
         Command::Work(work) => CommandFlags { work: work.clone(), ..CommandFlags::default() },

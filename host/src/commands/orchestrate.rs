@@ -58,15 +58,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     let telling = tokio::spawn(telling.run(beside.clone()));
     serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &keepers).await {} });
     serving.spawn(pruner.run(beside.clone()));
-    if let Some(GateParts { gate, admission, .. }) = gate {
-        let (keeping, serve) = (admission.run(gate.entries(), tokens_changed), gate.run(beside.clone()));
-        // Together: a gate whose list nobody keeps lets nobody stay.
-        serving.spawn(async move {
-            tokio::select! {
-                () = keeping => {}
-                () = serve => {}
-            }
-        });
+    if let Some(gate) = gate {
+        serving.spawn(serve_gate(gate, tokens_changed, beside.clone()));
     }
     let pumps = (1..)
         .zip(pumps)
@@ -91,10 +84,19 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
 
 /// Who keeps lists of tokens and webhooks: each is told by itself, since a notice wakes one.
 #[derive(Default)]
-struct Keepers {
-    gate: Arc<Notify>,
-    api: Arc<Notify>,
-    webhooks: Arc<Notify>,
+pub(super) struct Keepers {
+    pub(super) gate: Arc<Notify>,
+    pub(super) api: Arc<Notify>,
+    pub(super) webhooks: Arc<Notify>,
+}
+
+/// Lets workers in until it is told to stop. A gate whose list nobody keeps lets nobody stay.
+pub(super) async fn serve_gate(parts: GateParts, tokens_changed: Arc<Notify>, stop: CancellationToken) {
+    let GateParts { gate, admission, .. } = parts;
+    tokio::select! {
+        () = admission.run(gate.entries(), tokens_changed) => {}
+        () = gate.run(stop) => {}
+    }
 }
 
 /// The HTTP API, if it is to be served: before the first pump.
@@ -128,7 +130,7 @@ async fn run_all(
 }
 
 /// Wakes every pump whenever somebody says that there is something in the database.
-async fn wake_all(
+pub(super) async fn wake_all(
     wake: &WakeSocket,
     store: &dyn Store,
     handles: &[OrchestratorHandle],
@@ -155,10 +157,15 @@ pub(super) fn listen(context: &Context) -> Result<WakeSocket, CliError> {
     })
 }
 
+/// Where workers of this machine come to.
+pub(super) fn socket(context: &Context) -> String {
+    format!("ipc://{}", context.config.socket().display())
+}
+
 /// The line that says that workers may come.
 fn ready(context: &Context, gate: Option<&Endpoint>, api: Option<&Served>) {
     let api = api.map(|api| api.url.as_str());
-    let (socket, pumps) = (format!("ipc://{}", context.config.socket().display()), context.config.pumps);
+    let (socket, pumps) = (socket(context), context.config.pumps);
     if context.json {
         let gate = gate.map(|gate| gate.to_string());
         println!(

@@ -1,11 +1,10 @@
 # frozen_string_literal: true
 
-require_relative "../stepwright"
-require_relative "testing/host"
+require_relative "dev"
 require_relative "testing/shapes"
 
 module Stepwright
-  # A host for a test suite: +stepwright dev+ on a free port and in a temporary folder, from the first test to the last.
+  # A host for a test suite: one {Dev} from the first test to the last.
   #
   #   require "stepwright/testing"
   #   Stepwright::Testing.start(plugins: ["plugins/shop.wasm"], templates: ["config/steps/order.yaml"])
@@ -13,19 +12,20 @@ module Stepwright
     @mutex = Mutex.new
 
     class << self
-      # @return [Host, nil] the one that runs
+      # @return [Dev, nil] the one that runs
       attr_reader :host
 
       # Starts the host once, and points {Stepwright.configuration} at it. It is stopped when the process ends.
       #
       # @param plugins [Array<String>] components' files, registered in this order
-      # @param templates [Array<String>] templates' files
-      # @param options [Hash] see {Host#initialize}
-      # @return [Host]
-      def start(plugins: [], templates: [], **options)
+      # @param templates [Array<String>] templates' files, or their texts
+      # @param handlers [Handlers, nil] whose steps run in the suite's own process: {Stepwright.handlers} for all of them
+      # @param options [Hash] see {Dev#initialize}
+      # @return [Dev]
+      def start(plugins: [], templates: [], handlers: nil, **options)
         @mutex.synchronize { @host ||= begin_suite(options) }
-        plugins.each { |file| Stepwright.register_plugin(File.binread(file)) }
-        templates.each { |file| Stepwright.register_template(File.read(file)) }
+        @host.register(plugins: plugins, templates: templates)
+        @host.work(handlers) if handlers
         @host
       end
 
@@ -42,11 +42,8 @@ module Stepwright
       private
 
       def begin_suite(options)
-        host = Host.new(**options).start
-        Stepwright.configure do |configuration|
-          configuration.url = host.url
-          configuration.token = nil
-        end
+        host = Dev.new(**options).start
+        host.attach
         at_process_end
         host
       end

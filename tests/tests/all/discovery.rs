@@ -95,15 +95,3 @@ fn more_than_one_pump_at_sqlite_is_refused_with_a_reason() {
         "{stderr}"
     );
 }
-
-#[test]
-fn an_orchestrator_that_people_see_and_no_worker_can_reach() {
-    let deployment = Deployment::new();
-    let dev = deployment.start(&["dev"]);
-    deployment.until_linked(1, 1);
-    let listed = deployment.json(&["orchestrator", "list"]);
-    let orchestrators = listed["orchestrators"].as_array().expect("orchestrators");
-    assert_eq!(orchestrators.len(), 1);
-    assert_eq!(orchestrators[0]["endpoints"], serde_json::json!([]));
-    assert_eq!(dev.terminate(), Some(0));
-}

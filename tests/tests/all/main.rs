@@ -10,6 +10,7 @@
 mod authors;
 mod cli;
 mod compile;
+mod dev;
 mod discovery;
 mod disk;
 mod docs;

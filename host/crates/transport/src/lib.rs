@@ -5,6 +5,7 @@
 mod backlog;
 pub mod codec;
 pub mod gate;
+pub mod joined;
 pub mod local;
 pub mod port;
 pub mod wire;

@@ -103,9 +103,9 @@ pub struct LocalOrchestratorPort {
     stats: PortStats,
 }
 
-#[async_trait]
-impl OrchestratorPort for LocalOrchestratorPort {
-    async fn recv(&mut self) -> Option<OrchestratorEvent> {
+impl LocalOrchestratorPort {
+    /// What `recv` does, without its box. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<OrchestratorEvent> {
         loop {
             if let Some(connection) = self.cut.pop_front() {
                 return Some(OrchestratorEvent::Disconnected(connection));
@@ -129,6 +129,13 @@ impl OrchestratorPort for LocalOrchestratorPort {
                 }
             }
         }
+    }
+}
+
+#[async_trait]
+impl OrchestratorPort for LocalOrchestratorPort {
+    async fn recv(&mut self) -> Option<OrchestratorEvent> {
+        self.next().await
     }
 
     fn send(&mut self, to: ConnectionId, message: ToWorker) -> Result<(), SendError> {

@@ -54,6 +54,34 @@ module Stepwright
       # @param id [Integer]
       # @return [Record]
       def revoke_token(id) = Record.new(delete("/tokens/#{Integer(id)}"))
+
+      # @return [Array<Record>]
+      def webhooks = listed(Record, "webhooks", "/webhooks")
+
+      # @param name [String]
+      # @return [Record]
+      # @raise [NotFound]
+      def webhook(name) = Record.new(get("/webhooks/#{segment(name)}"))
+
+      # @param name [String]
+      # @param url [String] where events go
+      # @param details [Hash] whatever else the API takes, such as +events+, +namespace+, +template+ and +after+
+      # @return [Record] the webhook and its +secret+, which is told only now; {Webhook.verify} checks with it
+      def create_webhook(name:, url:, **details)
+        Record.new(post("/webhooks", { name: name, url: url, **details }))
+      end
+
+      # @param name [String]
+      # @return [Record]
+      def enable_webhook(name) = Record.new(post("/webhooks/#{segment(name)}/enable", nil))
+
+      # @param name [String]
+      # @return [Record]
+      def disable_webhook(name) = Record.new(post("/webhooks/#{segment(name)}/disable", nil))
+
+      # @param name [String]
+      # @return [Record]
+      def remove_webhook(name) = Record.new(delete("/webhooks/#{segment(name)}"))
     end
   end
 end

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
 require "json"
+require "time"
 
 require_relative "../value"
 
@@ -37,10 +38,21 @@ module Stepwright
     end
 
     # @return [Integer, nil]
-    def task_id = data[:task] || data[:task_id]
+    def task_id
+      id = data[:task] || data[:task_id]
+      id.is_a?(String) && id.match?(/\A\d+\z/) ? id.to_i : id
+    end
 
     # @return [String, nil] the step's name
     def step = data[:step_name] || data[:step]
+
+    # @return [Time, nil] when it happened; +nil+ for one that was seen by comparing
+    def at
+      moment = data[:at]
+      moment.is_a?(String) ? Time.iso8601(moment) : moment
+    rescue ArgumentError
+      nil
+    end
 
     # @return [Boolean] whether its task does nothing by itself after it
     def settling? = SETTLING.include?(name)

@@ -35,7 +35,12 @@ module Stepwright
   class StepRecord < Value
     field :id
     field :name, required: true
+    # @!attribute [r] handler
+    #   @return [String, nil] of a step that was just started
     field :handler
+    # @!attribute [r] external
+    #   @return [String, nil] the handler of your own processes that runs it; +nil+ for a plugin's, and just after a start
+    field :external
     field :parents
     # @!attribute [r] state
     #   @return [String] +pending+, +ready+, +leased+, +in_progress+, +complete+, +error+, +skipped+, +resolved_manually+, +cancelled+

@@ -96,9 +96,9 @@ pub async fn bind(options: BindOptions) -> Result<ZmqOrchestratorPort, BindError
     })
 }
 
-#[async_trait]
-impl OrchestratorPort for ZmqOrchestratorPort {
-    async fn recv(&mut self) -> Option<OrchestratorEvent> {
+impl ZmqOrchestratorPort {
+    /// What `recv` does, without its box. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Option<OrchestratorEvent> {
         loop {
             let event = self.events.recv().await?;
             match &event {
@@ -113,6 +113,13 @@ impl OrchestratorPort for ZmqOrchestratorPort {
             }
             return Some(event);
         }
+    }
+}
+
+#[async_trait]
+impl OrchestratorPort for ZmqOrchestratorPort {
+    async fn recv(&mut self) -> Option<OrchestratorEvent> {
+        self.next().await
     }
 
     fn send(&mut self, to: ConnectionId, message: ToWorker) -> Result<(), SendError> {

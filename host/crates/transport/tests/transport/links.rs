@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use stepwright_transport::gate::{
     Admitted, AllowList, Entries, Gate, GateFiles, GateOptions, GateStats, GateTls, Pump, Timeouts, Token,
     Tunnel, TunnelOptions, TunnelTls,
 };
+use stepwright_transport::joined::join;
 use stepwright_transport::local::{self, LocalHub, LocalOrchestratorPort};
 use stepwright_transport::port::{OrchestratorPort, WorkerPort};
 use stepwright_transport::zmq::{self, BindOptions, ConnectOptions};
@@ -42,13 +44,17 @@ impl Local {
         let (port, hub) = local::hub();
         Self { hub, first: Mutex::new(Some(port)) }
     }
+
+    fn port(&self) -> LocalOrchestratorPort {
+        let first = self.first.lock().unwrap().take();
+        first.unwrap_or_else(|| self.hub.open())
+    }
 }
 
 #[async_trait]
 impl Link for Local {
     async fn open(&self) -> Box<dyn OrchestratorPort> {
-        let first = self.first.lock().unwrap().take();
-        Box::new(first.unwrap_or_else(|| self.hub.open()))
+        Box::new(self.port())
     }
 
     async fn connect(&self) -> Box<dyn WorkerPort> {
@@ -101,6 +107,32 @@ fn connect(path: PathBuf) -> zmq::ZmqWorkerPort {
         message_bytes_max: MESSAGE_BYTES_MAX,
     };
     zmq::connect(options).unwrap()
+}
+
+/// One port for both: every other worker comes from outside, the first one of them.
+pub(crate) struct Joined {
+    local: Local,
+    zmq: Zmq,
+    workers: AtomicUsize,
+}
+
+impl Joined {
+    pub(crate) async fn new() -> Self {
+        Self { local: Local::new().await, zmq: Zmq::new().await, workers: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl Link for Joined {
+    async fn open(&self) -> Box<dyn OrchestratorPort> {
+        let outside = zmq::bind(self.zmq.bind_options()).await.unwrap();
+        Box::new(join(self.local.port(), outside))
+    }
+
+    async fn connect(&self) -> Box<dyn WorkerPort> {
+        let from_outside = self.workers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+        if from_outside { self.zmq.connect().await } else { self.local.connect().await }
+    }
 }
 
 /// Through TCP: tunnel, gate, ipc.

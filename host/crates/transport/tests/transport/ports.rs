@@ -5,7 +5,7 @@ use stepwright_transport::port::{
 };
 use stepwright_transport::wire::{Drain, FromWorker, Goodbye, ToWorker};
 
-use crate::links::{Gated, Link, Local, Secured, Zmq};
+use crate::links::{Gated, Joined, Link, Local, Secured, Zmq};
 
 const WORKERS: usize = 40;
 
@@ -263,4 +263,4 @@ macro_rules! each_test {
     )*};
 }
 
-suite! { Local: local, Zmq: zmq, Gated: gated, Secured: secured, }
+suite! { Local: local, Zmq: zmq, Joined: joined, Gated: gated, Secured: secured, }
