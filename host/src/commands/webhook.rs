@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use stepwright_orchestrator::feed::Position;
 use stepwright_orchestrator::webhooks::check;
-use stepwright_store::{NewWebhook, WebhookFilter, WebhookRecord};
+use stepwright_store::{NewWebhook, WebhookFilter, WebhookRecord, WebhookSecret};
 use stepwright_workflow::Timestamp;
 
 use crate::commands::token::secret::SecretFile;
@@ -128,7 +128,7 @@ async fn add(arguments: &AddArguments, context: &Context) -> Result<Exit, CliErr
     let mut webhook = NewWebhook {
         name: name.clone(),
         url: url.clone(),
-        secret: secret()?,
+        secret: WebhookSecret(secret()?),
         filter: WebhookFilter {
             events: events.clone(),
             namespace: namespace.clone(),
@@ -138,7 +138,7 @@ async fn add(arguments: &AddArguments, context: &Context) -> Result<Exit, CliErr
         position: String::new(),
     };
     check(&webhook, &Sender::checking(context)).map_err(|bad| CliError::new(bad.to_string()))?;
-    let file = out.as_deref().map(|path| SecretFile::new(path, &webhook.secret)).transpose()?;
+    let file = out.as_deref().map(|path| SecretFile::new(path, &webhook.secret.0)).transpose()?;
     let store = context.store().await?;
     webhook.position = match after {
         Some(position) => position.to_string(),
@@ -147,7 +147,7 @@ async fn add(arguments: &AddArguments, context: &Context) -> Result<Exit, CliErr
     store.add_webhook(&webhook, context.now()).await?;
     context.wake(store.as_ref()).await;
     let file = file.map(SecretFile::keep).transpose()?;
-    let shown = file.is_none().then_some(webhook.secret.as_str());
+    let shown = file.is_none().then_some(webhook.secret.0.as_str());
     if context.json {
         output::json(&Made { name, url, position: &webhook.position, secret: shown, file })?;
         return Ok(Exit::Good);

@@ -46,9 +46,9 @@ pub struct PrunerOptions {
 }
 
 impl PrunerOptions {
-    /// Whether there is anything to do, ever.
-    pub fn keeps_everything(&self) -> bool {
-        self.keep_ms.is_empty() && self.events_keep_ms.is_none()
+    /// Whether no task is ever removed.
+    pub fn keeps_every_task(&self) -> bool {
+        self.keep_ms.is_empty()
     }
 
     /// What may go at this moment.
@@ -124,7 +124,7 @@ impl Pruner {
 
     /// Runs until `stop`. Between two transactions it ends at once; one that is cut short has removed nothing.
     pub async fn run(mut self, stop: CancellationToken) {
-        if self.options.keeps_everything() {
+        if self.options.keeps_every_task() && self.options.events_keep_ms.is_none() {
             return stop.cancelled().await;
         }
         let mut wait = self.jittered(self.options.interval_ms);
@@ -137,7 +137,7 @@ impl Pruner {
             if let Err(error) = self.remove_events().await {
                 tracing::error!(%error, "failed to remove old events; they stay until the next try");
             }
-            if self.options.keep_ms.is_empty() {
+            if self.options.keeps_every_task() {
                 wait = self.jittered(self.options.interval_ms);
                 continue;
             }

@@ -83,7 +83,7 @@ pub fn check(webhook: &NewWebhook, courier: &dyn Courier) -> Result<(), BadWebho
         return Err(bad("url")(format!("{} bytes; at most {URL_BYTES_MAX}", webhook.url.len())));
     }
     courier.check(&webhook.url).map_err(bad("url"))?;
-    key(&webhook.secret).map_err(bad("secret"))?;
+    key(&webhook.secret.0).map_err(bad("secret"))?;
     filter(&webhook.filter).map(|_| ()).map_err(bad("events"))
 }
 
@@ -157,11 +157,23 @@ impl Webhooks {
     pub async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let (mut speaking, mut tasks) = (Speaking::new(), JoinSet::new());
+        let mut held_until = Timestamp(0);
         loop {
-            let wanted = this.look(&mut speaking, &mut tasks).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "failed to look at the webhooks; those that are known go on");
-                true
-            });
+            let now = this.clock.now();
+            let wanted = match this.look(now, &mut speaking, &mut tasks).await {
+                Ok(wanted) => {
+                    held_until = now.after(HOLD);
+                    wanted
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "failed to look at the webhooks; those that are known go on while they are ours");
+                    if now.after(RENEW) >= held_until {
+                        // Others may speak for them from then on.
+                        std::mem::take(&mut speaking).into_values().for_each(|(_, stop)| stop.cancel());
+                    }
+                    true
+                }
+            };
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = this.changed.notified() => {}
@@ -181,11 +193,11 @@ impl Webhooks {
     /// Speaks for those that are free, and no longer for those that are not ours any more. Returns whether there are any at all.
     async fn look(
         self: &Arc<Self>,
+        now: Timestamp,
         speaking: &mut Speaking,
         tasks: &mut JoinSet<()>,
     ) -> Result<bool, StoreError> {
         let wanted = self.store.webhooks().await?.iter().any(|webhook| webhook.enabled);
-        let now = self.clock.now();
         let held = if wanted {
             self.store.hold_webhooks(&self.holder, now.after(HOLD), now).await?
         } else {
@@ -223,7 +235,7 @@ impl Webhooks {
     /// Tells a webhook of everything, until it is not ours any more.
     async fn speak(&self, webhook: &HeldWebhook) {
         let name = &webhook.record.name;
-        let (key, filter) = match (key(&webhook.secret), filter(&webhook.record.filter)) {
+        let (key, filter) = match (key(&webhook.secret.0), filter(&webhook.record.filter)) {
             (Ok(key), Ok(filter)) => (key, filter),
             (Err(why), _) | (_, Err(why)) => {
                 tracing::error!(webhook = name, why, "a stored webhook cannot be used");
@@ -239,7 +251,7 @@ impl Webhooks {
                     tracing::warn!(webhook = name, "events were removed before this webhook had taken them");
                     mouth.position = oldest;
                 }
-                Err(FeedError::Store(error)) => {
+                Err(error) => {
                     tracing::warn!(webhook = name, %error, "failed to tell a webhook of events");
                     self.pause().await;
                 }
@@ -268,6 +280,8 @@ enum End {
     Taken,
     /// The receiver wants none any more.
     Unwanted,
+    /// Somebody else speaks for the webhook by now.
+    TakenOver,
 }
 
 impl Mouth<'_> {
@@ -289,8 +303,10 @@ impl Mouth<'_> {
             let events = events?;
             for slice in events.chunks(SLICE) {
                 let Some(last) = slice.last() else { continue };
-                if let End::Unwanted = self.tell(slice).await {
-                    return self.disable().await;
+                match self.tell(slice).await {
+                    End::Taken => {}
+                    End::Unwanted => return self.disable().await,
+                    End::TakenOver => return Ok(()),
                 }
                 self.position = last.position;
                 self.failures.store(0, Relaxed);
@@ -320,7 +336,7 @@ impl Mouth<'_> {
             }
             match running.next().await {
                 Some(End::Taken) => {}
-                Some(End::Unwanted) => return End::Unwanted,
+                Some(end) => return end,
                 None => return End::Taken,
             }
         }
@@ -328,8 +344,9 @@ impl Mouth<'_> {
 
     async fn lane(&self, events: Vec<&Event>) -> End {
         for event in events {
-            if let end @ End::Unwanted = self.send_until_taken(event).await {
-                return end;
+            match self.send_until_taken(event).await {
+                End::Taken => {}
+                end => return end,
             }
         }
         End::Taken
@@ -355,7 +372,17 @@ impl Mouth<'_> {
                 Ok(status) => format!("the answer was {status}; 200 to 299 takes an event"),
                 Err(why) => why,
             };
-            self.failed(&id, now, why).await;
+            if !self.failed(&id, now, why).await {
+                return End::TakenOver;
+            }
+            if self.is_gone(event).await {
+                tracing::warn!(
+                    webhook = self.webhook.record.name,
+                    event = id,
+                    "an event was never taken, and is not kept any more"
+                );
+                return End::Taken;
+            }
             let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             let jitter = Duration::from_millis((self.webhooks.random)() % (ms / 2).max(1));
             tokio::time::sleep(wait / 2 + jitter).await;
@@ -363,16 +390,22 @@ impl Mouth<'_> {
         }
     }
 
-    /// Notes for people that an event was not taken.
-    async fn failed(&self, id: &str, at: Timestamp, why: String) {
+    /// Whether an event is older than what is kept.
+    async fn is_gone(&self, event: &Event) -> bool {
+        let bounds = self.webhooks.store.event_bounds().await;
+        bounds.is_ok_and(|bounds| event.position.row < bounds.oldest)
+    }
+
+    /// Notes for people that an event was not taken. Returns whether the webhook is still ours, as far as that can be asked.
+    async fn failed(&self, id: &str, at: Timestamp, why: String) -> bool {
         let name = &self.webhook.record.name;
         tracing::debug!(webhook = name, event = id, why, "an event was not taken");
         self.failures.fetch_add(1, Relaxed);
-        if let Err(error) =
-            self.advance(&WebhookProgress { failed: Some((at, why)), ..self.progress() }).await
-        {
+        let failed = WebhookProgress { failed: Some((at, why)), ..self.progress() };
+        self.advance(&failed).await.unwrap_or_else(|error| {
             tracing::debug!(webhook = name, %error, "failed to note why an event was not taken");
-        }
+            true
+        })
     }
 
     async fn disable(&self) -> Result<(), FeedError> {

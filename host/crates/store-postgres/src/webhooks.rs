@@ -72,7 +72,7 @@ async fn add(store: &PostgresStore, webhook: &NewWebhook, now: Timestamp) -> Res
         "queries/webhook_insert.sql",
         name,
         url,
-        secret,
+        secret.0,
         filter,
         now.0,
         created_by,

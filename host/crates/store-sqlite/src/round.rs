@@ -139,7 +139,8 @@ impl Round for SqliteRound {
             (key.step, key.attempt, key.batch, fraction, note)
         }))?;
         let standing = run!(self, "mark running steps", fetch_all, "queries/started.sql", rows);
-        let standing: Vec<StepId> = standing.into_iter().map(|row| StepId(row.id)).collect();
+        let standing: Vec<(StepId, i64)> =
+            standing.into_iter().map(|row| (StepId(row.id), row.attempt)).collect();
         self.events.progressed(running, &standing);
         Ok(())
     }

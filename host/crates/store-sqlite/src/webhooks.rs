@@ -71,7 +71,7 @@ async fn add(store: &SqliteStore, webhook: &NewWebhook, now: Timestamp) -> Resul
         "queries/webhook_insert.sql",
         name,
         url,
-        secret,
+        secret.0,
         filter,
         now.0,
         created_by,

@@ -252,10 +252,13 @@ impl EventLog {
         }
     }
 
-    /// These attempts, whose lease stands, told how far they are.
-    pub fn progressed(&mut self, running: &[RunningAttempt], standing: &[StepId]) {
-        let standing: HashSet<&StepId> = standing.iter().collect();
-        let told = running.iter().filter(|running| standing.contains(&running.key.step));
+    /// Of these attempts, those whose lease stands and that said something told how far they are.
+    pub fn progressed(&mut self, running: &[RunningAttempt], standing: &[(StepId, i64)]) {
+        let standing: HashSet<&(StepId, i64)> = standing.iter().collect();
+        let told = running.iter().filter(|running| {
+            (running.fraction.is_some() || running.note.is_some())
+                && standing.contains(&(running.key.step, i64::from(running.key.attempt)))
+        });
         let told = told.map(|running| {
             (running.key.step, running.key.attempt, running.fraction, running.note.as_deref().map(cut))
         });
@@ -289,6 +292,7 @@ impl EventLog {
 
     /// An operator moved these steps.
     pub fn moved(&mut self, changes: &[StepChange], moved: &[StepId]) {
+        let moved: HashSet<&StepId> = moved.iter().collect();
         let changes = changes.iter().filter(|change| moved.contains(&change.step));
         let changes: Vec<(StepId, StepState)> =
             changes.map(|change| (change.step, change.to.state)).collect();
@@ -300,6 +304,7 @@ impl EventLog {
 
     /// Of these batches, those that were open until then are closed.
     pub fn closed(&mut self, batches: &[ClosedBatch], were_open: &[BatchId]) {
+        let were_open: HashSet<&BatchId> = were_open.iter().collect();
         let ends = batches.iter().filter(|closed| were_open.contains(&closed.batch));
         let ends = ends.map(|closed| (closed.batch, closed.end)).collect();
         self.push(ends, |_| None, Happening::Closed);

@@ -1,5 +1,7 @@
 //! Webhooks: who is told of events by a request, and how far each has come.
 
+use std::fmt;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use stepwright_workflow::Timestamp;
@@ -42,6 +44,16 @@ pub struct WebhookFilter {
     pub template: Option<String>,
 }
 
+/// What requests are signed with. It shows itself to nobody by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSecret(pub String);
+
+impl fmt::Debug for WebhookSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookSecret(…)")
+    }
+}
+
 /// A webhook to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewWebhook {
@@ -50,7 +62,7 @@ pub struct NewWebhook {
     /// Where events go.
     pub url: String,
     /// What they are signed with: `whsec_` and base64.
-    pub secret: String,
+    pub secret: WebhookSecret,
     /// Which events.
     pub filter: WebhookFilter,
     /// Who made it.
@@ -94,7 +106,7 @@ pub struct HeldWebhook {
     /// What people see of it.
     pub record: WebhookRecord,
     /// What events are signed with.
-    pub secret: String,
+    pub secret: WebhookSecret,
 }
 
 /// How far a webhook has come.
@@ -123,7 +135,6 @@ pub fn webhook_name_is_good(name: &str) -> std::result::Result<(), String> {
 }
 
 /// A webhook's row.
-#[derive(Debug)]
 #[allow(missing_docs, reason = "the fields are those of the records")]
 pub struct WebhookRow {
     pub name: String,
@@ -160,7 +171,7 @@ impl WebhookRow {
             failed_at: self.failed_at.map(Timestamp),
             failure: self.failure,
         };
-        Ok(HeldWebhook { record, secret: self.secret })
+        Ok(HeldWebhook { record, secret: WebhookSecret(self.secret) })
     }
 
     /// The same without its secret.

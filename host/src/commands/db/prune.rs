@@ -99,7 +99,7 @@ pub(super) struct Counted {
 pub(super) async fn run(arguments: &PruneArguments, context: &Context) -> Result<Exit, CliError> {
     let mut options = context.config.pruner();
     options.keep_ms = arguments.age.keep_ms(&options);
-    if options.keeps_everything() {
+    if options.keeps_every_task() {
         return Err(CliError::new(
             "nothing says how long tasks are kept; give --older-than 30d, or set for instance retention.complete",
         ));

@@ -45,7 +45,7 @@ pub(super) async fn run(arguments: &StatsArguments, context: &Context) -> Result
     let store = context.store().await?;
     let mut options = context.config.pruner();
     options.keep_ms = arguments.age.keep_ms(&options);
-    let wanted = !options.keeps_everything();
+    let wanted = !options.keeps_every_task();
     let stats = Stats {
         database: context.config.database.to_string(),
         size: store.size().await?,

@@ -25,8 +25,10 @@ use crate::problem::Problem;
 use crate::route::Route;
 use crate::view;
 
-/// A line that says nothing, so that the way stays open and a broken one is noticed.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the token is still good.
+const LOOK: Duration = Duration::from_secs(1);
+/// After so many of these looks without an event a line comes that says nothing, so that the way stays open and a broken one is noticed.
+const SILENT_LOOKS: u32 = 10;
 /// Where a client that has lost its connection wants to go on, as browsers say it.
 const LAST_EVENT_ID: &str = "last-event-id";
 /// Bytes of a list of names.
@@ -109,7 +111,7 @@ async fn events(
     let (from, filter) = (wanted.from(&headers)?, wanted.filter()?);
     let place = app.limits.place(caller.token)?;
     let follower = app.feed().follow(from, filter).await?;
-    let stream = Stream { app, follower, _place: place, begun: false };
+    let stream = Stream { app, follower, headers, _place: place, begun: false };
     let body = Body::from_stream(futures::stream::unfold(stream, Stream::next));
     let mut response = body.into_response();
     let headers = response.headers_mut();
@@ -124,6 +126,8 @@ async fn events(
 struct Stream {
     app: App,
     follower: Follower,
+    /// What the client showed.
+    headers: HeaderMap,
     _place: Place,
     begun: bool,
 }
@@ -134,19 +138,23 @@ impl Stream {
             // The head of the answer goes out with it, so that the client knows that it is being told.
             return Some((Ok(Bytes::from_static(b": events\n\n")), self));
         }
-        let told = tokio::select! {
-            () = self.app.stop() => return None,
-            told = tokio::time::timeout(SIGN_OF_LIFE, self.follower.next()) => told,
-        };
-        let chunk = match told {
-            Ok(Ok(events)) => messages(&events),
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a stream of events ends; its client may go on from where it was");
-                return None;
+        for _ in 0..SILENT_LOOKS {
+            let told = tokio::select! {
+                () = self.app.stop() => return None,
+                told = tokio::time::timeout(LOOK, self.follower.next()) => told,
+            };
+            // A token may be revoked, or expire, while it is told.
+            self.app.gatekeeper.admit(&self.headers, TokenScope::Read).ok()?;
+            match told {
+                Ok(Ok(events)) => return Some((Ok(messages(&events)), self)),
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a stream of events ends; its client may go on from where it was");
+                    return None;
+                }
+                Err(_) => {}
             }
-            Err(_) => Bytes::from_static(b":\n\n"),
-        };
-        Some((Ok(chunk), self))
+        }
+        Some((Ok(Bytes::from_static(b":\n\n")), self))
     }
 }
 
@@ -163,6 +171,7 @@ impl std::convert::From<FeedError> for Problem {
     fn from(error: FeedError) -> Self {
         match error {
             FeedError::Expired { .. } => Self::new(Code::EventsExpired, error.to_string()),
+            FeedError::Unknown(_) => Self::field("after", error.to_string()),
             FeedError::Store(error) => error.into(),
         }
     }

@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use stepwright_orchestrator::feed::Position;
-use stepwright_store::{NewWebhook, TokenScope, WebhookFilter, WebhookRecord};
+use stepwright_store::{NewWebhook, TokenScope, WebhookFilter, WebhookRecord, WebhookSecret};
 use utoipa::ToSchema;
 
 use super::{NAME_BYTES_MAX, who};
@@ -99,10 +99,10 @@ async fn make(
     }
     plain("url", &order.url, NAME_BYTES_MAX * 5)?;
     let secret = match order.secret {
-        Some(secret) => secret,
+        Some(secret) => WebhookSecret(secret),
         None => {
             let drawn = app.parts.host.webhook_secret();
-            drawn.map_err(|why| crate::problem::internal(&std::io::Error::other(why)))?
+            WebhookSecret(drawn.map_err(|why| crate::problem::internal(&std::io::Error::other(why)))?)
         }
     };
     let position = match order.after.as_deref().map(str::parse::<Position>) {
@@ -122,7 +122,7 @@ async fn make(
     app.store().add_webhook(&webhook, app.now()).await?;
     app.parts.host.wake().await;
     let made = find(&app, &webhook.name).await?;
-    Ok(Answer::made(true, MadeWebhook { webhook: made.into(), secret: webhook.secret }))
+    Ok(Answer::made(true, MadeWebhook { webhook: made.into(), secret: webhook.secret.0 }))
 }
 
 async fn get(State(app): State<App>, At(name): At<String>) -> Result<Answer<Webhook>, Problem> {

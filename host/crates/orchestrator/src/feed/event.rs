@@ -27,6 +27,11 @@ impl Position {
     /// Before every event.
     pub const START: Self = Self { row: 0, place: u32::MAX };
 
+    /// The first row that has anything behind it.
+    pub(super) fn needed(self) -> i64 {
+        if self.place == u32::MAX { self.row.saturating_add(1) } else { self.row }
+    }
+
     /// After the last event of a row.
     pub fn after_row(row: i64) -> Self {
         Self { row, place: u32::MAX }
@@ -272,6 +277,9 @@ pub(super) fn tasks(row: &EventRow) -> Vec<TaskId> {
             Happening::Started(list) => tasks.extend(list),
             Happening::Settled(list) => tasks.extend(list.iter().map(|(task, _)| *task)),
             Happening::Discrepancy(list) => tasks.extend(list.iter().filter_map(|(task, ..)| *task)),
+            Happening::Paused(scope, name) | Happening::Resumed(scope, name) if scope == "task" => {
+                tasks.extend(name.parse::<TaskId>());
+            }
             _ => {}
         }
     }

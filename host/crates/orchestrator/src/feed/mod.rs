@@ -14,9 +14,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use stepwright_store::{EventPage, EventRow, Store, StoreError};
+use stepwright_store::{EventBounds, EventPage, EventRow, Happening, Store, StoreError};
 use stepwright_workflow::{Plan, PlanId, TaskId, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub use event::{BadPosition, Event, EventName, More, Position};
 
@@ -46,6 +47,9 @@ pub enum FeedError {
         /// The last position from which on nothing is missing.
         oldest: Position,
     },
+    /// There is no event at that position, nor was there ever.
+    #[error("there is no position {0} yet; was it an event of another database?")]
+    Unknown(Position),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,6 +123,8 @@ struct Recent {
     from: i64,
     rows: VecDeque<Arc<Told>>,
     events: usize,
+    /// There was nothing beyond them then, and after so many nudges.
+    empty: Option<(u64, Instant)>,
 }
 
 impl Recent {
@@ -183,10 +189,10 @@ impl Feed {
             (From::Now, Some(_)) => Position::START,
             (From::After(position), _) => position,
         };
-        let lost = position.row > 0 && position.row + 1 < bounds.oldest;
-        if lost {
-            let oldest = Position::after_row(bounds.oldest - 1);
-            return Err(FeedError::Expired { asked: position, oldest });
+        bounds_hold(position, bounds)?;
+        // What was told lies before the last row, which is never removed.
+        if position.row > bounds.newest && self.store.event_row(position.row).await?.is_none() {
+            return Err(FeedError::Unknown(position));
         }
         let position = match filter.task {
             Some(task) => position.max(self.beginning(task, bounds.oldest, bounds.newest).await?),
@@ -221,21 +227,31 @@ impl Feed {
             let end = rows.last().map_or(after, |told| told.row);
             return Ok((rows, end, false));
         }
+        let count = *self.nudges.borrow();
+        let nothing_new =
+            |recent: &Recent| recent.empty.is_some_and(|(then, at)| then == count && at.elapsed() < LOOK);
+        if at_the_present && recent.as_ref().is_some_and(nothing_new) {
+            return Ok((Vec::new(), after, false));
+        }
         if at_the_present || task.is_none() && !behind {
             let page = self.store.events(after, None, ROWS_MAX).await?;
             let (told, withheld) = self.named(page).await?;
             let shared = recent.take().filter(|_| at_the_present);
             let shared = recent.insert(shared.unwrap_or_else(|| Recent::beyond(after)));
+            shared.empty = (told.is_empty() && !withheld).then(|| (count, Instant::now()));
             told.iter().for_each(|told| shared.push(told.clone()));
             let end = told.last().map_or(after, |told| told.row);
             return Ok((told, end, withheld));
         }
         drop(recent);
         // What is committed by now is seen by the look that follows.
-        let newest = self.store.event_bounds().await?.newest;
+        let bounds = self.store.event_bounds().await?;
+        bounds_hold(Position::after_row(after), bounds)?;
+        let newest = bounds.newest;
         let page = self.store.events(after, task, ROWS_MAX).await?;
         let last = page.rows.last().map_or(after, |row| row.id);
-        let end = if page.rows.len() < ROWS_MAX as usize { last.max(newest) } else { last };
+        let is_whole = page.rows.len() < ROWS_MAX as usize && !page.withheld;
+        let end = if is_whole { last.max(newest) } else { last };
         let (told, withheld) = self.named(page).await?;
         if end > last {
             let mut recent = self.recent.lock().await;
@@ -255,37 +271,41 @@ impl Feed {
         Ok((told, page.withheld))
     }
 
-    /// What the tasks of a row run. Plans never change, and tasks keep theirs.
+    /// What the tasks of a row run. Plans never change, and tasks keep theirs. What is remembered only saves looking.
     async fn plans(&self, row: &EventRow) -> Result<event::Plans, FeedError> {
         let tasks = event::tasks(row);
-        let unknown: Vec<TaskId> = {
+        let mut of: HashMap<TaskId, PlanId> = {
             let mut known = self.known();
             known.learn(row);
-            tasks.iter().filter(|task| !known.tasks.contains_key(task)).copied().collect()
+            tasks.iter().filter_map(|task| Some((*task, *known.tasks.get(task)?))).collect()
         };
-        let found = if unknown.is_empty() { Vec::new() } else { self.store.plans_of(&unknown).await? };
-        let missing: Vec<PlanId> = {
-            let mut known = self.known();
-            found.into_iter().for_each(|(task, plan)| known.note(task, plan));
-            let mut plans: Vec<PlanId> =
-                tasks.iter().filter_map(|task| known.tasks.get(task)).copied().collect();
-            plans.sort_unstable();
-            plans.dedup();
-            plans.retain(|plan| !known.plans.contains_key(plan));
-            plans
-        };
-        for id in missing {
-            if let Some(plan) = self.store.plan(id).await? {
-                let mut known = self.known();
-                if known.plans.len() >= PLANS_MAX {
-                    known.plans.clear();
-                }
-                known.plans.insert(id, Arc::new(plan));
+        for happening in &row.content {
+            if let Happening::Initialized(new) = happening {
+                of.extend(new.iter().copied());
             }
         }
-        let known = self.known();
-        let plan = |task: TaskId| Some((task, known.plans.get(known.tasks.get(&task)?)?.clone()));
-        Ok(tasks.into_iter().filter_map(plan).collect())
+        let unknown: Vec<TaskId> = tasks.into_iter().filter(|task| !of.contains_key(task)).collect();
+        if !unknown.is_empty() {
+            let found = self.store.plans_of(&unknown).await?;
+            found.iter().for_each(|(task, plan)| self.known().note(*task, *plan));
+            of.extend(found);
+        }
+        let mut plans: HashMap<PlanId, Arc<Plan>> = HashMap::new();
+        for id in of.values() {
+            if plans.contains_key(id) {
+                continue;
+            }
+            let remembered = self.known().plans.get(id).cloned();
+            let plan = match remembered {
+                Some(plan) => Some(plan),
+                None => self.store.plan(*id).await?.map(Arc::new),
+            };
+            if let Some(plan) = plan {
+                self.known().remember(*id, plan.clone());
+                plans.insert(*id, plan);
+            }
+        }
+        Ok(of.into_iter().filter_map(|(task, id)| Some((task, plans.get(&id)?.clone()))).collect())
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -301,14 +321,29 @@ impl Known {
         self.tasks.insert(task, plan);
     }
 
+    fn remember(&mut self, id: PlanId, plan: Arc<Plan>) {
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.clear();
+        }
+        self.plans.insert(id, plan);
+    }
+
     /// A task's first row says what it runs.
     fn learn(&mut self, row: &EventRow) {
         for happening in &row.content {
-            if let stepwright_store::Happening::Initialized(tasks) = happening {
+            if let Happening::Initialized(tasks) = happening {
                 tasks.iter().for_each(|(task, plan)| self.note(*task, *plan));
             }
         }
     }
+}
+
+/// Nothing behind a position may be missing.
+fn bounds_hold(position: Position, bounds: EventBounds) -> Result<(), FeedError> {
+    if position.row == 0 || position.needed() >= bounds.oldest {
+        return Ok(());
+    }
+    Err(FeedError::Expired { asked: position, oldest: Position::after_row(bounds.oldest - 1) })
 }
 
 /// Somebody who follows along.
@@ -322,6 +357,7 @@ pub struct Follower {
 impl Follower {
     /// What happened since the last call and is wanted, in order, as soon as there is anything. Dropping the call loses nothing.
     pub async fn next(&mut self) -> Result<Vec<Event>, FeedError> {
+        let mut patience = WITHHELD;
         loop {
             self.nudges.borrow_and_update();
             let (events, withheld) = self.look().await?;
@@ -329,7 +365,10 @@ impl Follower {
                 Some(events) if !events.is_empty() => return Ok(events),
                 // More may follow at once.
                 Some(_) => {}
-                None if withheld => tokio::time::sleep(WITHHELD).await,
+                None if withheld => {
+                    tokio::time::sleep(patience).await;
+                    patience = (patience * 2).min(LOOK);
+                }
                 None => {
                     // Whoever would nudge is gone: the look is left.
                     let _ = tokio::time::timeout(LOOK, self.nudges.changed()).await;
@@ -341,7 +380,7 @@ impl Follower {
     /// What there is now and is wanted; `None` where there is nothing new at all.
     async fn look(&mut self) -> Result<(Option<Vec<Event>>, bool), FeedError> {
         // Of the row where it stands, there may be events left.
-        let after = if self.position.place == u32::MAX { self.position.row } else { self.position.row - 1 };
+        let after = self.position.needed() - 1;
         let (rows, end, withheld) = self.feed.rows(after, self.filter.task).await?;
         let wanted = |event: &&Event| event.position > self.position && self.filter.wants(event);
         let events: Vec<Event> = rows.iter().flat_map(|told| &told.events).filter(wanted).cloned().collect();

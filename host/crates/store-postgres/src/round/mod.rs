@@ -126,7 +126,8 @@ impl Round for PostgresRound {
             &fractions as &[Option<f64>],
             &notes as &[Option<String>]
         );
-        let standing: Vec<StepId> = standing.into_iter().map(|row| StepId(row.id)).collect();
+        let standing: Vec<(StepId, i64)> =
+            standing.into_iter().map(|row| (StepId(row.id), i64::from(row.attempt))).collect();
         self.events.progressed(running, &standing);
         Ok(())
     }

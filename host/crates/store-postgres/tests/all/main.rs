@@ -4,6 +4,7 @@
 
 mod crash;
 mod opening;
+mod order;
 mod queries;
 mod together;
 
