@@ -67,7 +67,8 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     // The worker of this process goes first, so that its last outcomes are taken in.
     let orchestrator_stop = CancellationToken::new();
     let stop = orchestrator_stop.clone();
-    let telling = tokio::spawn(telling.run(stop.clone()));
+    let mut hooks = JoinSet::new();
+    hooks.spawn(telling.run(stop.clone()));
     let work = async {
         let end = worker.run(drain, abort).await;
         orchestrator_stop.cancel();
@@ -77,7 +78,7 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     // Requests under way are answered before the database is closed.
     api_stop.cancel();
     while asking.join_next().await.is_some() {}
-    let _ = telling.await;
+    while hooks.join_next().await.is_some() {}
     beside.cancel();
     serving.shutdown().await;
     if let Some(observing) = observing {

@@ -55,7 +55,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     serving.spawn(async move { match stopping.watch().await {} });
     let telling = (store.clone(), feed);
     let telling = webhooks::speaker(context, &incarnation, telling, keepers.webhooks.clone())?;
-    let telling = tokio::spawn(telling.run(beside.clone()));
+    let mut hooks = JoinSet::new();
+    hooks.spawn(telling.run(beside.clone()));
     serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &keepers).await {} });
     serving.spawn(pruner.run(beside.clone()));
     if let Some(gate) = gate {
@@ -75,7 +76,7 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
         () = abort.cancelled() => {}
     }
     beside.cancel();
-    let _ = telling.await;
+    while hooks.join_next().await.is_some() {}
     serving.shutdown().await;
     store.close().await;
     drop(lock);

@@ -154,7 +154,7 @@ async fn add(arguments: &AddArguments, context: &Context) -> Result<Exit, CliErr
     }
     match (&file, shown) {
         (Some(file), _) => {
-            output::hint(format!("webhook '{name}' made; its secret is in {}", file.display()))
+            output::hint(format!("webhook '{name}' made; its secret is in {}", file.display()));
         }
         (None, Some(secret)) => {
             output::line(secret)?;

@@ -204,8 +204,8 @@ impl Round for SimRound {
         Ok(made)
     }
 
-    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
-        let taken = blocking(self.statement("resume").await?.resume(target))?;
+    async fn resume(&mut self, target: &PauseTarget, now: Timestamp) -> Result<bool> {
+        let taken = blocking(self.statement("resume").await?.resume(target, now))?;
         self.deeds.push(Deed::Paused(target.clone(), false));
         Ok(taken)
     }

@@ -55,7 +55,7 @@ pub async fn resume(
     now: Timestamp,
 ) -> Result<bool, OperatorError> {
     let mut tx = store.round().await?;
-    let mut lifted = lift(&mut *tx, target).await?;
+    let mut lifted = lift(&mut *tx, target, now).await?;
     if let (true, PauseTarget::Task(task)) = (lifted.was_paused, target) {
         tx.note(&[deed.note(*task, None, "resumed the task")], now).await?;
     }
@@ -72,9 +72,13 @@ pub(crate) struct Lifted {
 }
 
 /// Takes a pause away within a transaction, and puts back what fits into it; see [`put_back_rest`].
-pub(crate) async fn lift(tx: &mut dyn Round, target: &PauseTarget) -> Result<Lifted, StoreError> {
+pub(crate) async fn lift(
+    tx: &mut dyn Round,
+    target: &PauseTarget,
+    now: Timestamp,
+) -> Result<Lifted, StoreError> {
     let mut plans = Plans::default();
-    let was_paused = tx.resume(target).await?;
+    let was_paused = tx.resume(target, now).await?;
     if let PauseTarget::Digest(digest) = target {
         // Whoever resumes a component trusts it again.
         tx.acquit(&[*digest]).await?;

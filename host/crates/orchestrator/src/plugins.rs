@@ -105,7 +105,7 @@ pub async fn change(
         let (who, why) = (deed.who.clone(), deed.why.clone());
         changed.paused = tx.pause(&PauseRecord { target, since: now, who, why }).await?;
     } else if changed.before.state == PluginState::Quarantined && !shared(&elsewhere, &changed.before) {
-        let taken = lift(&mut *tx, &target).await?;
+        let taken = lift(&mut *tx, &target, now).await?;
         changed.resumed = taken.was_paused;
         lifted = Some(taken);
     }

@@ -1,6 +1,5 @@
 //! One write transaction.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
@@ -10,8 +9,8 @@ use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, EventLog, LeasedStep, NewBatch,
-    NewEvents, NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep,
-    Result, Round, RunningAttempt, StepChange, StepRow, StoreError, TaskInput, WorkerState,
+    NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep, Result,
+    Round, RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::step::StepState;
@@ -49,6 +48,8 @@ macro_rules! rows {
     }};
 }
 
+mod books;
+mod leases;
 mod pauses;
 mod plugins;
 mod start;
@@ -63,19 +64,6 @@ impl SqliteRound {
 
     async fn last_id(&mut self, table: &str) -> Result<i64> {
         Ok(run!(self, "number new rows", fetch_one, "queries/last_id.sql", table).last)
-    }
-
-    /// Fresh ids for batches. Whoever holds the orchestrator's lock is the only one that makes any, so the last one is read
-    /// once; ids of a round that was rolled back are not used again.
-    async fn batch_ids(&mut self, count: usize) -> Result<Vec<BatchId>> {
-        use std::sync::atomic::Ordering::Relaxed;
-        let last = match self.last_batch.load(Relaxed) {
-            0 => self.last_id("batches").await?,
-            last => last,
-        };
-        let ids: Vec<BatchId> = (last + 1..).take(count).map(BatchId).collect();
-        self.last_batch.store(ids.last().map_or(last, |id| id.0), Relaxed);
-        Ok(ids)
     }
 }
 
@@ -262,48 +250,7 @@ impl Round for SqliteRound {
         orchestrator: &str,
         now: Timestamp,
     ) -> Result<Vec<BatchId>> {
-        if batches.is_empty() {
-            return Ok(Vec::new());
-        }
-        let ids = self.batch_ids(batches.len()).await?;
-        let rows =
-            encode::array(ids.iter().zip(batches).map(|(id, batch)| (id, batch.worker, &batch.steps)))?;
-        let steps = encode::leases(&ids, batches)?;
-        let first = batches.iter().flat_map(|batch| &batch.steps).filter(|(_, attempt)| *attempt == 1);
-        let mut tasks: Vec<TaskId> = first.map(|(step, _)| step.task()).collect();
-        tasks.dedup();
-        let tasks = encode::array(&tasks)?;
-        let leased = run!(
-            self,
-            "lease steps",
-            fetch_all,
-            "queries/lease.sql",
-            now.0,
-            rows,
-            orchestrator,
-            steps,
-            now.0,
-            tasks
-        );
-        let wanted = batches.iter().map(|batch| batch.steps.len()).sum::<usize>();
-        if leased.len() != wanted {
-            let workers: Vec<WorkerId> = batches.iter().map(|batch| batch.worker).collect();
-            let workers = encode::array(&workers)?;
-            let gone =
-                run!(self, "look for workers", fetch_all, "queries/workers_gone.sql", workers, orchestrator);
-            if !gone.is_empty() {
-                let workers = gone.into_iter().map(|row| WorkerId(row.id)).collect();
-                return Err(StoreError::WorkersGone { workers });
-            }
-            return Err(StoreError::Inconsistent(format!(
-                "{wanted} steps were claimable, but {} could be leased",
-                leased.len()
-            )));
-        }
-        let started = leased.iter().filter(|row| row.starts).map(|row| StepId(row.id).task());
-        let started: BTreeSet<TaskId> = started.collect();
-        self.events.at(now).leased(&ids, batches, started.into_iter().collect());
-        Ok(ids)
+        self.lease_steps(batches, orchestrator, now).await
     }
 
     async fn open_batches(&mut self, worker: WorkerId) -> Result<Vec<OpenBatch>> {
@@ -319,41 +266,15 @@ impl Round for SqliteRound {
     }
 
     async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()> {
-        if !batches.is_empty() {
-            let rows =
-                encode::array(batches.iter().map(|closed| {
-                    (closed.batch, closed.end.as_str(), closed.completed_at, closed.asked_again)
-                }))?;
-            let closed = run!(self, "close batches", fetch_all, "queries/close_batches.sql", rows, now.0);
-            let closed: Vec<BatchId> = closed.into_iter().map(|row| BatchId(row.id)).collect();
-            self.events.at(now).closed(batches, &closed);
-        }
-        Ok(())
+        self.close(batches, now).await
     }
 
     async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()> {
-        if !notes.is_empty() {
-            let rows =
-                encode::array(notes.iter().map(|NewNote { step, task, batch, attempt, kind, detail }| {
-                    (task, step, batch, attempt, kind.as_str(), detail)
-                }))?;
-            run!(self, "write notes", execute, "queries/notes_insert.sql", rows, now.0);
-            self.events.at(now).noted(notes);
-        }
-        Ok(())
+        self.write_notes(notes, now).await
     }
 
     async fn take_cancelled(&mut self, workers: &[WorkerId]) -> Result<Vec<AttemptKey>> {
-        if workers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let workers = encode::array(workers)?;
-        let rows = run!(self, "find attempts to stop", fetch_all, "queries/to_stop.sql", workers);
-        if !rows.is_empty() {
-            let steps = encode::array(rows.iter().map(|row| row.id))?;
-            run!(self, "mark attempts as told to stop", execute, "queries/told_to_stop.sql", steps);
-        }
-        rows.into_iter().map(|row| key(row.id, row.attempt, row.batch_id)).collect()
+        self.take_told_to_stop(workers).await
     }
 
     async fn join(&mut self, worker: &NewWorker, lease_until: Timestamp, now: Timestamp) -> Result<WorkerId> {
@@ -440,10 +361,10 @@ impl Round for SqliteRound {
         Ok(made)
     }
 
-    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
+    async fn resume(&mut self, target: &PauseTarget, now: Timestamp) -> Result<bool> {
         let taken = self.take_pause(target).await?;
         if taken {
-            self.events.paused(target, false);
+            self.events.at(now).paused(target, false);
         }
         Ok(taken)
     }
@@ -536,18 +457,7 @@ impl Round for SqliteRound {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
-        if let Some(NewEvents { first_task, last_task, at, content }) = self.events.take()? {
-            run!(
-                self,
-                "write events",
-                execute,
-                "queries/events_insert.sql",
-                at,
-                first_task,
-                last_task,
-                content
-            );
-        }
+        self.write_events().await?;
         self.tx.commit().await.map_err(engine("commit"))?;
         self.counters.commit();
         Ok(())

@@ -109,7 +109,7 @@ pub enum Happening {
     Closed(Vec<(BatchId, BatchEnd)>),
     /// Completions differed from what had been applied.
     #[serde(rename = "disc")]
-    Discrepancy(Vec<(Option<TaskId>, Option<StepId>, Option<u32>, Option<BatchId>, String)>),
+    Discrepancy(Vec<Differing>),
     /// A worker joined, with its name.
     #[serde(rename = "join")]
     Joined(WorkerId, String),
@@ -131,6 +131,26 @@ pub enum Happening {
     /// A template version was registered: namespace, name, version.
     #[serde(rename = "template")]
     TemplateRegistered(String, String, String),
+}
+
+/// What differed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differing {
+    /// The task, where there is one.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    /// The step, where there is one.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepId>,
+    /// The attempt, where there is one.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The batch, where there is one.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchId>,
+    /// In words; many are cut.
+    #[serde(rename = "d")]
+    pub detail: String,
 }
 
 /// An attempt that did not complete.
@@ -205,7 +225,7 @@ impl EventLog {
         Ok(Some(NewEvents {
             first_task: tasks.map(|(first, _)| first.0),
             last_task: tasks.map(|(_, last)| last.0),
-            at: self.at.unwrap_or_else(clock).0,
+            at: self.at.unwrap_or(Timestamp(0)).0,
             content,
         }))
     }
@@ -313,9 +333,14 @@ impl EventLog {
     /// Of these notes, those that tell of a discrepancy.
     pub fn noted(&mut self, notes: &[NewNote]) {
         let differ = notes.iter().filter(|note| note.kind == NoteKind::Discrepancy);
-        let differ =
-            differ.map(|note| (note.task, note.step, note.attempt, note.batch, cut(&note.detail))).collect();
-        self.push(differ, |(task, ..)| *task, Happening::Discrepancy);
+        let differ = differ.map(|note| Differing {
+            task: note.task,
+            step: note.step,
+            attempt: note.attempt,
+            batch: note.batch,
+            detail: cut(&note.detail),
+        });
+        self.push(differ.collect(), |differing| differing.task, Happening::Discrepancy);
     }
 
     /// A worker joined.
@@ -371,12 +396,6 @@ impl Ended {
             message: cut(&ended.failure.message),
         }
     }
-}
-
-/// For a transaction of which no statement was told the time.
-fn clock() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn cut(text: &str) -> String {

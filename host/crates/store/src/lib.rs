@@ -279,7 +279,7 @@ pub trait Round: Send {
     /// Makes a pause. Returns whether it is new; one that is there already stays as it is.
     async fn pause(&mut self, pause: &PauseRecord) -> Result<bool>;
     /// Takes a pause away. Returns whether there was one. What it had set aside is the caller's to find and to put back.
-    async fn resume(&mut self, target: &PauseTarget) -> Result<bool>;
+    async fn resume(&mut self, target: &PauseTarget, now: Timestamp) -> Result<bool>;
     /// Sets steps aside that are `ready`, so that they are not claimable, or puts them back.
     async fn park(&mut self, steps: &[StepId], parked: bool) -> Result<()>;
     /// Up to `limit` steps that are set aside, by id, beyond `after`.

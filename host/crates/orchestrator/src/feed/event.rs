@@ -6,11 +6,13 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
-use stepwright_store::event::Ended;
+use stepwright_store::event::{Differing, Ended};
 use stepwright_store::{AttemptStatus, BatchEnd, EventRow, Happening, PluginState, WorkerState};
 use stepwright_workflow::step::StepState;
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, StepId, TaskId, Timestamp, WorkerId};
+
+use super::name::EventName;
 
 /// Where an event stands among all events: the row that its transaction wrote, and its place in it.
 ///
@@ -74,104 +76,6 @@ impl Serialize for Position {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{0}' is no position; an event's position looks like 1234-5, and 0 is before every event")]
 pub struct BadPosition(String);
-
-macro_rules! names {
-    ($($(#[doc = $doc:literal])* $kind:ident = $text:literal;)*) => {
-        /// What an event tells.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum EventName { $($(#[doc = $doc])* $kind,)* }
-
-        impl EventName {
-            /// Every name, with what it means.
-            pub const ALL: &[(Self, &str)] = &[$((Self::$kind, concat!($($doc),*)),)*];
-
-            /// The name's one spelling.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$kind => $text,)* }
-            }
-        }
-    };
-}
-
-names! {
-    /// A task was created.
-    TaskInitialized = "task.initialized";
-    /// The first of a task's steps was leased to a worker.
-    TaskStarted = "task.started";
-    /// Every step of a task finished well.
-    TaskCompleted = "task.completed";
-    /// A task can go no further by itself: a step failed for good.
-    TaskFailed = "task.failed";
-    /// A task was cancelled.
-    TaskCancelled = "task.cancelled";
-    /// An operator declared a task done.
-    TaskResolvedManually = "task.resolved_manually";
-    /// A task that had failed goes on, since one of its steps was retried or finished by hand.
-    TaskReopened = "task.reopened";
-    /// A step can be claimed: its parents finished well, and its time has come.
-    StepViable = "step.viable";
-    /// An attempt began: the step was leased to a worker, in a batch.
-    StepStarted = "step.started";
-    /// A worker told how far an attempt is.
-    StepProgress = "step.progress";
-    /// An attempt completed, and its step with it.
-    StepCompleted = "step.completed";
-    /// An attempt failed, or its worker was lost.
-    StepFailed = "step.failed";
-    /// A step whose attempt failed will be tried again.
-    StepRetryScheduled = "step.retry_scheduled";
-    /// A step was cancelled.
-    StepCancelled = "step.cancelled";
-    /// An operator wants a failed step tried again.
-    StepRetried = "step.retried";
-    /// An operator gave a step its output.
-    StepResolvedManually = "step.resolved_manually";
-    /// An operator let a task go on without a step.
-    StepSkipped = "step.skipped";
-    /// A batch was made for a worker; it is sent once this is durable.
-    BatchPublished = "batch.published";
-    /// A batch's completion was compared with the partial results, and its books are closed.
-    BatchReconciled = "batch.reconciled";
-    /// A batch's completion differed from a partial result, which stands.
-    BatchDiscrepancy = "batch.discrepancy";
-    /// A batch was lost with its worker.
-    BatchLost = "batch.lost";
-    /// A worker joined, or came back.
-    WorkerJoined = "worker.joined";
-    /// A worker said goodbye.
-    WorkerLeft = "worker.left";
-    /// A worker's lease ended.
-    WorkerLost = "worker.lost";
-    /// Something was paused.
-    PauseBegun = "pause.begun";
-    /// Something is paused no longer.
-    PauseEnded = "pause.ended";
-    /// A plugin version was registered.
-    PluginRegistered = "plugin.registered";
-    /// A plugin version may be used by new tasks.
-    PluginEnabled = "plugin.enabled";
-    /// Nothing new resolves to a plugin version.
-    PluginDisabled = "plugin.disabled";
-    /// Only who names exactly a plugin version gets it.
-    PluginYanked = "plugin.yanked";
-    /// A plugin version is disabled, and its steps are paused.
-    PluginQuarantined = "plugin.quarantined";
-    /// A template version was registered.
-    TemplateRegistered = "template.registered";
-}
-
-impl EventName {
-    /// What it is about: the part of its name before the dot.
-    pub fn subject(self) -> &'static str {
-        self.as_str().split_once('.').map_or("", |(subject, _)| subject)
-    }
-}
-
-impl Serialize for EventName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
 
 /// One event. What does not belong to its name is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -276,7 +180,7 @@ pub(super) fn tasks(row: &EventRow) -> Vec<TaskId> {
             Happening::Initialized(list) => tasks.extend(list.iter().map(|(task, _)| *task)),
             Happening::Started(list) => tasks.extend(list),
             Happening::Settled(list) => tasks.extend(list.iter().map(|(task, _)| *task)),
-            Happening::Discrepancy(list) => tasks.extend(list.iter().filter_map(|(task, ..)| *task)),
+            Happening::Discrepancy(list) => tasks.extend(list.iter().filter_map(|differing| differing.task)),
             Happening::Paused(scope, name) | Happening::Resumed(scope, name) if scope == "task" => {
                 tasks.extend(name.parse::<TaskId>());
             }
@@ -309,7 +213,7 @@ impl Teller<'_> {
                 tasks.iter().for_each(|(task, _)| _ = self.task(Name::TaskInitialized, *task));
             }
             Happening::Started(tasks) => {
-                tasks.iter().for_each(|task| _ = self.task(Name::TaskStarted, *task))
+                tasks.iter().for_each(|task| _ = self.task(Name::TaskStarted, *task));
             }
             Happening::Settled(tasks) => {
                 tasks.iter().for_each(|(task, state)| _ = self.task(settled(*state), *task));
@@ -335,7 +239,7 @@ impl Teller<'_> {
                 batches.iter().for_each(|(batch, end)| self.closed(*batch, *end));
             }
             Happening::Discrepancy(notes) => {
-                for (task, step, attempt, batch, detail) in notes {
+                for Differing { task, step, attempt, batch, detail } in notes {
                     let event = match (step, task) {
                         (Some(step), _) => self.step(Name::BatchDiscrepancy, *step),
                         (None, Some(task)) => self.task(Name::BatchDiscrepancy, *task),

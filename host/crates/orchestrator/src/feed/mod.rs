@@ -9,6 +9,7 @@
 //! is read while nobody does.
 
 mod event;
+mod name;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,8 @@ use stepwright_workflow::{Plan, PlanId, TaskId, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use event::{BadPosition, Event, EventName, More, Position};
+pub use event::{BadPosition, Event, More, Position};
+pub use name::EventName;
 
 /// Rows read at once: a round of a busy pump has some hundred events.
 const ROWS_MAX: u32 = 64;

@@ -8,8 +8,8 @@ use stepwright_store::column::{digest, json, number, parsed, payload};
 use stepwright_store::row::{AuditRow, BatchRow, LeasedRow, ReadyRow, StepOfTaskRow, key};
 use stepwright_store::{
     AuditedTask, ClosedBatch, CompletedAttempt, Created, EndedAttempt, EventLog, LeasedStep, NewBatch,
-    NewEvents, NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep,
-    Result, Round, RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
+    NewNote, NewTask, NewWorker, OpenBatch, PauseRecord, PluginChange, PluginRecord, ReadyStep, Result,
+    Round, RunningAttempt, StepChange, StepRow, TaskInput, WorkerState,
 };
 use stepwright_workflow::pause::PauseTarget;
 use stepwright_workflow::task::{StepCounts, TaskState};
@@ -45,6 +45,7 @@ macro_rules! rows {
     }};
 }
 
+mod books;
 mod fleet;
 mod outcomes;
 mod pauses;
@@ -285,54 +286,11 @@ impl Round for PostgresRound {
     }
 
     async fn close_batches(&mut self, batches: &[ClosedBatch], now: Timestamp) -> Result<()> {
-        if !batches.is_empty() {
-            let ids: Vec<i64> = batches.iter().map(|closed| closed.batch.0).collect();
-            let ends: Vec<&str> = batches.iter().map(|closed| closed.end.as_str()).collect();
-            let completed: Vec<Option<i64>> =
-                batches.iter().map(|closed| closed.completed_at.map(|at| at.0)).collect();
-            let asked_again: Vec<i64> = batches.iter().map(|closed| i64::from(closed.asked_again)).collect();
-            let closed = run!(
-                self,
-                "close batches",
-                fetch_all,
-                "queries/close_batches.sql",
-                &ids,
-                &ends as &[&str],
-                &completed as &[Option<i64>],
-                &asked_again,
-                now.0
-            );
-            let closed: Vec<BatchId> = closed.into_iter().map(|row| BatchId(row.id)).collect();
-            self.events.at(now).closed(batches, &closed);
-        }
-        Ok(())
+        self.close(batches, now).await
     }
 
     async fn note(&mut self, notes: &[NewNote], now: Timestamp) -> Result<()> {
-        if !notes.is_empty() {
-            let tasks: Vec<Option<i64>> = notes.iter().map(|note| note.task.map(|task| task.0)).collect();
-            let steps: Vec<Option<i64>> = notes.iter().map(|note| note.step.map(|step| step.0)).collect();
-            let batches: Vec<Option<i64>> =
-                notes.iter().map(|note| note.batch.map(|batch| batch.0)).collect();
-            let attempts: Vec<Option<i64>> = notes.iter().map(|note| note.attempt.map(i64::from)).collect();
-            let kinds: Vec<&str> = notes.iter().map(|note| note.kind.as_str()).collect();
-            let details: Vec<String> = notes.iter().map(|note| encode::shown(&note.detail)).collect();
-            run!(
-                self,
-                "write notes",
-                execute,
-                "queries/notes_insert.sql",
-                &tasks as &[Option<i64>],
-                &steps as &[Option<i64>],
-                &batches as &[Option<i64>],
-                &attempts as &[Option<i64>],
-                &kinds as &[&str],
-                &details,
-                now.0
-            );
-            self.events.at(now).noted(notes);
-        }
-        Ok(())
+        self.write_notes(notes, now).await
     }
 
     async fn take_cancelled(&mut self, workers: &[WorkerId]) -> Result<Vec<AttemptKey>> {
@@ -393,10 +351,10 @@ impl Round for PostgresRound {
         Ok(made)
     }
 
-    async fn resume(&mut self, target: &PauseTarget) -> Result<bool> {
+    async fn resume(&mut self, target: &PauseTarget, now: Timestamp) -> Result<bool> {
         let taken = self.take_pause(target).await?;
         if taken {
-            self.events.paused(target, false);
+            self.events.at(now).paused(target, false);
         }
         Ok(taken)
     }
@@ -507,18 +465,7 @@ impl Round for PostgresRound {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
-        if let Some(NewEvents { first_task, last_task, at, content }) = self.events.take()? {
-            run!(
-                self,
-                "write events",
-                fetch_one,
-                "queries/events_insert.sql",
-                at,
-                first_task,
-                last_task,
-                content
-            );
-        }
+        self.write_events().await?;
         self.tx.commit().await.map_err(engine("commit"))?;
         self.counters.commit();
         Ok(())

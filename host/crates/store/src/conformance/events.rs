@@ -6,7 +6,7 @@ use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Digest, Payload, StepId, TaskId, WorkerId};
 
 use super::{DIAMOND, NOW, SINGLE, World, at, closed, committed, completed, failed, standing, worker};
-use crate::event::Ended;
+use crate::event::{Differing, Ended};
 use crate::{
     AttemptStatus, BatchEnd, EventRow, Happening, NewNote, NewPlugin, NewTemplate, NoteKind, PauseRecord,
     PluginChange, PluginDeed, PluginState, RunningAttempt, StepChange, Store, WorkerState,
@@ -117,7 +117,7 @@ pub async fn what_is_about_no_step_is_told_too(store: &dyn Store) {
     let (scope, name) = ("namespace".to_owned(), "shop".to_owned());
     assert_eq!(last(store).await, [Happening::Paused(scope.clone(), name.clone())]);
     committed!(store, pause(&pause));
-    committed!(store, resume(&target));
+    committed!(store, resume(&target, NOW));
     assert_eq!(last(store).await, [Happening::Resumed(scope, name)]);
     let plugin = NewPlugin {
         digest: Digest::of(b"component"),
@@ -163,7 +163,13 @@ pub async fn what_is_about_no_step_is_told_too(store: &dyn Store) {
         detail: "it differs".to_owned(),
     };
     committed!(store, note(&[note(NoteKind::Late), note(NoteKind::Discrepancy)], NOW));
-    let differs = (Some(TaskId(7)), None, None, Some(BatchId(8)), "it differs".to_owned());
+    let differs = Differing {
+        task: Some(TaskId(7)),
+        step: None,
+        attempt: None,
+        batch: Some(BatchId(8)),
+        detail: "it differs".to_owned(),
+    };
     assert_eq!(last(store).await, [Happening::Discrepancy(vec![differs])]);
 }
 

@@ -39,8 +39,8 @@ pub async fn a_pause_is_there_until_it_is_taken_away(store: &dyn Store) {
     assert!(pauses.iter().all(|pause| pause.who == "ann" && pause.why == "stocktaking"));
     assert_eq!(committed!(store, pauses()), pauses);
     for target in &targets {
-        assert!(committed!(store, resume(target)), "{target}");
-        assert!(!committed!(store, resume(target)), "{target}");
+        assert!(committed!(store, resume(target, NOW)), "{target}");
+        assert!(!committed!(store, resume(target, NOW)), "{target}");
     }
     assert_eq!(store.pauses().await.unwrap(), []);
 }
@@ -160,7 +160,7 @@ pub async fn a_pause_that_was_read_stays_until_the_round_has_ended(store: &dyn S
     let round = claim.await;
     let resume = async {
         let mut round = store.round().await.unwrap();
-        assert!(round.resume(&namespace()).await.unwrap());
+        assert!(round.resume(&namespace(), NOW).await.unwrap());
         let aside = round.parked(StepId(0), 10).await.unwrap();
         round.commit().await.unwrap();
         aside
