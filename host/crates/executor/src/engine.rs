@@ -62,7 +62,7 @@ pub struct EngineOptions {
     pub component_bytes_max: usize,
     /// Compiled plugins kept in memory, the least recently used first to go. A Rust plugin takes 0.3 to 8 MB.
     pub plugins_loaded_max: usize,
-    /// How long `describe` may take when a plugin is inspected, CPU and wall clock alike.
+    /// CPU time of `describe` when a plugin is inspected; four times as long by the clock.
     pub describe_max: Duration,
     /// Who compiles components.
     pub compiler: Compiler,

@@ -56,7 +56,7 @@ pub const LIMITS: &[LimitInfo] = &[
     limit("compile_wall", "ms", "component", "the same by the clock: ten times the CPU time and a minute; beyond it compiling breaks off").set("sandbox.compile_time"),
     limit("compile_memory", "bytes", "component", "address space of that process; beyond it the component is refused").set("sandbox.compile_memory"),
     limit("plugins_loaded", "plugins", "process", "compiled plugins kept in memory"),
-    limit("describe", "ms", "call", "how long 'describe' may take at registration"),
+    limit("describe", "ms", "call", "CPU time of 'describe' at registration; four times as long by the clock"),
     limit("http_connect", "ms", "connection", "looking up, connecting and TLS together, and waiting for a free place").set("sandbox.http_connect"),
     limit("http_first_byte", "ms", "connection", "from sending a request to the response's headers").set("sandbox.http_first_byte"),
     limit("http_between_bytes", "ms", "connection", "a pause within a response").set("sandbox.http_between_bytes"),

@@ -19,7 +19,7 @@ pub enum TokenScope {
     Run,
     /// Templates, pauses, and what a person may do to a task.
     Operate,
-    /// Plugins and tokens.
+    /// Plugins, tokens and webhooks.
     Admin,
 }
 
