@@ -8,7 +8,7 @@ module Packaging
   ROOT = __dir__
   LICENSES = Dir[File.expand_path("../LICENSE-*", ROOT)].freeze
   # What each gem is made of.
-  PARTS = { "stepwright" => %w[exe lib sig README.md], "stepwright-host" => %w[exe lib] }.freeze
+  PARTS = { "stepwright" => %w[examples exe lib sig README.md .yardopts], "stepwright-host" => %w[exe lib] }.freeze
 
   module_function
 

@@ -9,8 +9,13 @@ Gem::Specification.new do |spec|
   spec.authors = ["The Stepwright authors"]
   spec.licenses = %w[MIT Apache-2.0]
   spec.required_ruby_version = ">= 3.0"
-  spec.metadata = { "rubygems_mfa_required" => "true" }
-  spec.files = Dir.chdir(__dir__) { Dir["{exe,lib,sig}/**/*", "README.md", "LICENSE-*"].select { |path| File.file?(path) } }
+  spec.homepage = "https://github.com/stepwright/stepwright"
+  spec.metadata = { "rubygems_mfa_required" => "true", "source_code_uri" => "#{spec.homepage}/tree/main/ruby",
+                    "changelog_uri" => "#{spec.homepage}/blob/main/CHANGELOG.md",
+                    "documentation_uri" => "#{spec.homepage}/blob/main/docs/guides/ruby.md" }
+  spec.files = Dir.chdir(__dir__) do
+    Dir["{examples,exe,lib,sig}/**/*", "README.md", ".yardopts", "LICENSE-*"].select { |path| File.file?(path) }
+  end
   spec.bindir = "exe"
   spec.executables = ["stepwright-ruby"]
   spec.require_paths = ["lib"]

@@ -11,7 +11,9 @@ Gem::Specification.new do |spec|
   spec.licenses = %w[MIT Apache-2.0]
   spec.platform = ENV["STEPWRIGHT_GEM_PLATFORM"] || [local.cpu, local.os].join("-")
   spec.required_ruby_version = ">= 3.0"
-  spec.metadata = { "rubygems_mfa_required" => "true" }
+  spec.homepage = "https://github.com/stepwright/stepwright"
+  spec.metadata = { "rubygems_mfa_required" => "true", "source_code_uri" => spec.homepage,
+                    "changelog_uri" => "#{spec.homepage}/blob/main/CHANGELOG.md" }
   spec.files = Dir.chdir(__dir__) { Dir["{exe,lib,libexec}/**/*", "LICENSE-*"].select { |path| File.file?(path) } }
   spec.bindir = "exe"
   spec.executables = ["stepwright"]

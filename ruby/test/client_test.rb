@@ -41,6 +41,21 @@ class ClientTest < Minitest::Test
     assert_raises(ArgumentError) { client.initialize_task(template: "a/b", in: "soon") }
   end
 
+  def test_moments_are_taken_as_they_are
+    server.on("POST /v1/tasks", [201, { id: 1, created: true, steps: [] }])
+    ours = Time.new(2026, 11, 26, 8, 30, 0, "+02:00").freeze
+    theirs = Time.new(2026, 11, 26, 8, 30, 0, "+02:00")
+    text = +"2026-11-26T06:30:00Z"
+    def text.to_time = Time.at(0) # as with ActiveSupport
+    [ours, theirs, DateTime.new(2026, 11, 26, 6, 30)].each do |at|
+      client.initialize_task(template: "a/b", at: at)
+      assert_equal "2026-11-26T06:30:00.000Z", asked.json["at"]
+    end
+    assert_equal 7_200, theirs.utc_offset
+    client.initialize_task(template: "a/b", at: text)
+    assert_equal "2026-11-26T06:30:00Z", asked.json["at"]
+  end
+
   def test_initialize_tasks
     server.on("POST /v1/tasks/bulk", [200, { tasks: [{ id: 1, created: true }, { id: 2, created: false }] }])
     started = client.initialize_tasks([{ template: "a/b", context: { n: 1 } }, { "template" => "a/b", "idempotency_key" => "k" }])
@@ -69,7 +84,8 @@ class ClientTest < Minitest::Test
     assert_equal ["permanent (card_declined): declined", false], [failure.to_s, failure.retryable?]
     server.on("GET /v1/tasks/1/wait", [200, TASK.merge(state: "in_progress", settled: false)])
     assert_predicate client.handle(1, timeout: 0), :timed_out?
-    server.on("GET /v1/tasks/2/wait", server.problem(404, "task_not_found", "there is no task 2"))
+    server.on("GET /v1/events") { ->(socket) { stream(socket) } }
+    server.on("GET /v1/tasks/2", server.problem(404, "task_not_found", "there is no task 2"))
     assert_equal "task_not_found", assert_raises(Stepwright::NotFound) { client.handle(2) { flunk } }.code
   end
 
@@ -105,24 +121,73 @@ class ClientTest < Minitest::Test
     assert_predicate result, :success?
   end
 
+  # Tells of task 1 over connections that tell so much each; the last one stays open. Returns the names of what was told.
+  def told(*connections, **options)
+    @open = Thread::Queue.new
+    server.on("GET /v1/events") do
+      part = connections.shift
+      next part unless part.nil? || part.first.is_a?(Array)
+
+      ->(socket) { stream(socket, *part.to_a.map { |id, name, at| [id, name, { task: 1, at: at }] }).then { @open.pop if connections.empty? } }
+    end
+    server.on("GET /v1/tasks/1/wait", [200, TASK.merge(settled: true)])
+    names = []
+    client.handle(1, **options) { |event| names << event.name }
+    names
+  ensure
+    @open.close
+  end
+
+  RETRIED = [[1, "task.started", 1], [2, "task.failed", 2], [3, "task.reopened", 3]].freeze
+
+  def test_a_task_that_was_retried_is_told_of_to_its_new_end
+    server.on("GET /v1/tasks/1", [200, TASK.merge(state: "in_progress", finished_at: nil)])
+    assert_equal %w[task.started task.failed task.reopened task.completed], told([*RETRIED, [4, "task.completed", 4]])
+    server.on("GET /v1/tasks/1", [200, FAILED.merge(finished_at: 4)])
+    assert_equal %w[task.started task.failed task.reopened task.failed], told([*RETRIED, [4, "task.failed", 4]])
+    server.on("GET /v1/tasks/1", [200, TASK.merge(finished_at: 4)])
+    assert_equal %w[task.started task.failed task.reopened task.completed], told([*RETRIED, [4, "task.completed", 4]])
+    assert_operator server.requests.size, :<=, 3 * 4, "each time a stream, at most two looks, and the wait"
+  end
+
+  def test_a_connection_that_breaks_just_before_the_end_leaves_nothing_out
+    server.on("GET /v1/tasks/1", [200, TASK])
+    assert_equal %w[task.started task.completed], told([[1, "task.started", 1]], [[2, "task.completed", 2]])
+    assert_equal %w[task.started task.completed], told([[1, "task.started", 1]], :close, [[2, "task.completed", 2]])
+    assert_equal %w[task.started], told([[1, "task.started", 1]], nil), "what is kept no more is not waited for"
+  end
+
+  def test_no_room_for_a_stream_is_waited_for
+    server.on("GET /v1/tasks/1", [200, TASK.merge(state: "in_progress")])
+    full = server.problem(429, "rate_limited", "no place", headers: { "retry-after" => "0.2" })
+    before = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    assert_equal %w[task.completed], told(full, [[1, "task.completed", 1]])
+    assert_operator Process.clock_gettime(Process::CLOCK_MONOTONIC) - before, :>=, 0.2
+    answers = [full] * 4 << [200, TASK.merge(state: "in_progress")]
+    server.on("GET /v1/tasks/1") { answers.shift }
+    assert_equal %w[task.completed], told(full, [[1, "task.completed", 1]]), "nor does a look without room end it"
+    server.on("GET /v1/events", full)
+    server.on("GET /v1/tasks/1", [200, TASK.merge(state: "in_progress")])
+    assert_predicate client.handle(1, timeout: 0.1) { flunk }, :settled?
+    connections = [server.problem(429, "rate_limited", "no place", headers: { "retry-after" => "0.5" }), ->(socket) { stream(socket, [1, "task.started", {}]) }]
+    server.on("GET /v1/events") { connections.shift }
+    before = Process.clock_gettime(Process::CLOCK_MONOTONIC)
+    assert_equal "task.started", client.events.first.name
+    assert_operator Process.clock_gettime(Process::CLOCK_MONOTONIC) - before, :>=, 0.5
+  end
+
+  def test_a_task_is_looked_at_more_often_than_a_silent_host_gives_signs_of_life
+    looks = File.read(File.join(Support::ROOT, "host/crates/api/src/routes/events.rs"))[/SILENT_LOOKS: u32 = (\d+)/, 1]
+    assert_operator Stepwright::Client::Streams::TASK_SILENCE, :<, looks.to_i
+  end
+
   def test_what_the_block_raises_is_its_own_affair
     server.on("GET /v1/events") { ->(socket) { stream(socket, [1, "task.started", { task: 1 }]) } }
-    [Stepwright::Unavailable, Stepwright::Timeout, Errno::EPIPE, Net::ReadTimeout, RuntimeError].each do |type|
+    [Stepwright::Unavailable, Stepwright::RateLimited, Stepwright::Timeout, Errno::EPIPE, Net::ReadTimeout, RuntimeError].each do |type|
       assert_raises(type) { client.handle(1) { raise type } }
       assert_raises(type) { client.events { raise type } }
     end
     assert_empty pauses
-  end
-
-  def test_without_events_changes_are_told
-    looks = [TASK.merge(state: "pending", steps_detail: STEPS), TASK.merge(state: "in_progress", steps_detail: [STEPS[0].merge(state: "leased", attempt: 1), STEPS[1]]),
-             TASK.merge(state: "in_progress", steps_detail: [STEPS[0].merge(state: "in_progress", attempt: 1, progress: 0.5), STEPS[1]]), FAILED]
-    server.on("GET /v1/tasks/1/wait") { [200, (looks.size > 1 ? looks.shift : looks.first).then { |task| task.merge(settled: task == FAILED) }] }
-    seen = []
-    refute_predicate client.handle(1) { |event| seen << event }, :success?
-    assert_equal ["task.initialized", "step.viable first", "task.started", "step.started first", "step.progress first",
-                  "step.completed first", "step.failed second", "task.failed"], seen.map { |event| [event.name, event.step].compact.join(" ") }
-    assert_equal "declined", seen[-2].data.failure.message
   end
 
   def test_events_go_on_where_they_ended
@@ -229,6 +294,20 @@ class ClientTest < Minitest::Test
     case record
     in { a: { b: [{ c: 1 }] } } then pass
     end
+  end
+
+  def test_the_readme_gives_calls_the_keywords_that_they_have
+    text = File.read(File.expand_path("../README.md", __dir__))[/^## Calls$.*?^## /m]
+    alone = text.scan(/`(\w+)\(([^`]*)\)/)
+    together = text.scan(/((?:`\w+`(?:, )?)+) `\(([^`]*)\)`/).flat_map { |names, all| names.scan(/\w+/).product([all]) }
+    assert_equal %w[cancel pause resume], together.map(&:first)
+    (alone + together).each do |name, all|
+      known = client.method(name).parameters
+      next if all.start_with?("[") || known.any? { |kind, _| kind == :keyrest }
+
+      assert_empty all.scan(/\w+(?=:)/) - known.map { |_, parameter| parameter.to_s }, name
+    end
+    assert_includes alone.to_h.fetch("resolve"), "output:"
   end
 
   def test_the_module_speaks_for_one_client

@@ -50,13 +50,51 @@ class ConfigurationTest < Minitest::Test
     assert_equal ["http://other:1", "sw_#{"x" * 20}"], [changed.url, changed.secret]
   end
 
+  def test_of_token_and_token_file_the_one_that_was_set_last_counts
+    Dir.mktmpdir do |folder|
+      File.write(path = "#{folder}/api.token", "sw_kept\n")
+      changed = load(FILE, variables: { "STEPWRIGHT_TOKEN_FILE" => path })
+      assert_equal [nil, "sw_kept"], [changed.token, changed.secret]
+      assert_equal "sw_said", load(FILE, variables: { "STEPWRIGHT_TOKEN_FILE" => path, "STEPWRIGHT_TOKEN" => "sw_said" }).secret
+      assert_equal "sw_kept", load("default: { token: sw_old }\nproduction: { token_file: #{path} }").secret
+      configured = load(FILE)
+      configured.token_file = path
+      assert_equal "sw_kept", configured.secret
+      configured.token = "sw_said"
+      assert_equal ["sw_said", nil], [configured.secret, configured.token_file]
+      configured.token_file = nil
+      assert_equal "sw_said", configured.secret, "nothing takes nothing back"
+    end
+  end
+
+  def test_a_blank_setting_is_the_default
+    blank = load("production:\n  url: <%= nil %>\n  namespace: ''\n  pool_size:\n  read_timeout: ~\n  token: ' '\n  worker:\n    slots:\n    orchestrators: ''\n")
+    plain = load("")
+    assert_equal plain.to_h.except(:logger), blank.to_h.except(:logger)
+    assert_equal plain.worker, blank.worker
+    assert_nil blank.secret
+    below = load("default: { pool_size: 8, worker: { slots: 2 } }\nproduction:\n  pool_size:\n  worker:\n")
+    assert_equal [8, 2], [below.pool_size, below.worker.slots]
+    plain.retries = nil
+    assert_equal 3, plain.retries
+  end
+
+  def test_settings_without_an_environment_are_refused
+    wanted = "stepwright.yml: token: expected a map of settings, found String; settings stand below an environment's name, or below default for all"
+    assert_equal wanted, refused("token: sw_secret\nproduction: {}\n")
+    assert_match(/\Astepwright.yml: retries: expected a map of settings, found Integer;/, refused("default: {}\nretries: 3\n"))
+    kept = load("x-shared: &shared { pool_size: 7 }\ndefault:\n  <<: *shared\nstaging:\n:production: { retries: 1 }\n")
+    assert_equal [7, 1], [kept.pool_size, kept.retries]
+    assert_equal 7, load("shared: &shared { pool_size: 7 }\nproduction: *shared\n").pool_size
+  end
+
   def test_what_is_wrong_is_said_with_its_place
     assert_equal "stepwright.yml: unknown setting 'pool_sise'; did you mean 'pool_size'?", refused("default: { pool_sise: 3 }")
     assert_equal "stepwright.yml: pool_size: \"many\" is not a whole number", refused("default: { pool_size: many }")
     assert_equal "stepwright.yml: read_timeout: \"soon\" is not seconds, or a text such as '30s'", refused("default: { read_timeout: soon }")
     assert_match(/\Astepwright.yml: worker: unknown setting 'zone'; known are orchestrators, /, refused("default: { worker: { zone: a } }"))
     assert_equal "stepwright.yml: worker: expected a map of settings", refused("default: { worker: 3 }")
-    assert_equal "stepwright.yml: default: expected a map of settings, found 3", refused("default: 3")
+    assert_match(/\Astepwright.yml: default: expected a map of settings, found Integer; /, refused("default: 3"))
     assert_equal "stepwright.yml:2:1: did not find expected node content while parsing a flow node", refused("default: {")
     assert_match(/url: 'ftp:\/\/x' is not the address of a host/, assert_raises(Stepwright::ConfigurationError) { load("default: { url: ftp://x }").uri }.message)
     assert_match(/token_file: failed to read 'none'/, assert_raises(Stepwright::ConfigurationError) { load("default: { token_file: none }").secret }.message)

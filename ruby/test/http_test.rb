@@ -3,6 +3,7 @@
 require_relative "support/setup"
 require_relative "support/api_server"
 require_relative "support/certificates"
+require "minitest/mock"
 require "tmpdir"
 
 # Connections, tries, timeouts and errors, over real sockets.
@@ -53,14 +54,31 @@ class HttpTest < Minitest::Test
 
   def test_each_status_is_an_error_of_its_own
     { 400 => Stepwright::Invalid, 401 => Stepwright::Unauthorized, 403 => Stepwright::Forbidden, 404 => Stepwright::NotFound,
-      409 => Stepwright::Conflict, 422 => Stepwright::Invalid, 429 => Stepwright::RateLimited, 500 => Stepwright::ServerError,
-      503 => Stepwright::Unavailable, 405 => Stepwright::ProtocolError }.each do |status, type|
+      408 => Stepwright::Timeout, 409 => Stepwright::Conflict, 410 => Stepwright::Expired, 422 => Stepwright::Invalid,
+      429 => Stepwright::RateLimited, 500 => Stepwright::ServerError, 503 => Stepwright::Unavailable,
+      405 => Stepwright::RequestError, 451 => Stepwright::RequestError, 301 => Stepwright::ProtocolError }.each do |status, type|
       server.on("POST /v1/tasks", server.problem(status, "some_code", "that is why"))
-      error = fails(type) { client.initialize_task(template: "a/b") }
+      error = assert_raises(Stepwright::RequestError) { client.initialize_task(template: "a/b") }
+      assert_instance_of type, error
       assert_equal ["that is why", "some_code", status], [error.message, error.code, error.status]
       assert_equal server.requests.last.headers["x-request-id"], error.request_id
     end
     assert_empty pauses, "without an idempotency key nothing is started twice"
+    server.on("POST /v1/tasks", [405, "no", { "content-type" => "text/plain" }])
+    fails(Stepwright::ProtocolError) { client.initialize_task(template: "a/b") }
+  end
+
+  def test_events_that_are_kept_no_more
+    server.on("GET /v1/events", server.problem(410, "events_expired", "events from position 3 on are not kept any more"))
+    assert_equal "events_expired", fails(Stepwright::Expired) { client.events(after: 3) { flunk } }.code
+  end
+
+  def test_what_json_cannot_hold_is_invalid
+    [Float::NAN, "\xff", "\xff".b, Array.new(101).inject { |inner, _| [inner] }].each do |value|
+      error = fails(Stepwright::Invalid) { client.initialize_task(template: "a/b", context: { value: value }) }
+      assert_match(/\AJSON cannot hold the request: /, error.message)
+    end
+    assert_empty server.requests
   end
 
   def test_problems_name_fields
@@ -118,6 +136,29 @@ class HttpTest < Minitest::Test
     error = fails(Stepwright::Unavailable) { client_with(url: "http://127.0.0.1:#{unbound}", retries: 1).health }
     assert_match(/no connection to http.*refused/i, error.message)
     assert_equal 1, pauses.size
+  end
+
+  def test_what_speaks_no_http_is_no_host
+    server.on("GET /v1/health") { ->(socket) { socket.write("SSH-2.0-OpenSSH_9.2\r\n") } }
+    assert_match(%r{GET /v1/health: the answer is no HTTP: .*SSH-2.0}, fails(Stepwright::ProtocolError) { client.health }.message)
+    server.on("GET /v1/events") { ->(socket) { socket.write("SSH-2.0-OpenSSH_9.2\r\n") } }
+    fails(Stepwright::ProtocolError) { client.events { flunk } }
+    server.on("GET /v1/health") { ->(socket) { socket.write("HTTP/1.1 200 OK\r\nno header\r\n\r\n") } }
+    fails(Stepwright::ProtocolError) { client.health }
+    assert_empty pauses
+  end
+
+  # Net::HTTP connects anew by itself where a connection was closed meanwhile.
+  def test_no_connection_in_time_is_unavailable
+    pool = Object.new
+    def pool.with = raise(Net::OpenTimeout)
+    def pool.alone = raise(Net::OpenTimeout)
+    late = configuration(retries: 0)
+    session = Stepwright::HTTP::Pool.stub(:new, pool) { Stepwright::HTTP::Session.new(late) }
+    request = Stepwright::HTTP::Request.new(:get, "/health")
+    [-> { session.json(request) }, -> { session.stream(request, accept: "*/*", silence: 1) { flunk } }].each do |call|
+      assert_match(%r{GET /v1/health: no connection within 5.0 s}, fails(Stepwright::Unavailable, &call).message)
+    end
   end
 
   def test_a_full_pool_says_so

@@ -112,6 +112,16 @@ class OpenapiTest < Minitest::Test
     assert_empty (resolve(schema)["required"] || []) - sent.keys, "#{call}: the body of #{request}"
   end
 
+  def test_every_status_has_an_error_that_the_readme_names
+    statuses = @document["paths"].values.flat_map(&:values).grep(Hash).flat_map { |operation| operation["responses"].keys.map(&:to_i) }.uniq
+    readme = File.read(File.expand_path("../README.md", __dir__))
+    statuses.reject { |status| (200..299).cover?(status) }.each do |status|
+      error = Stepwright::HTTP::Answer.new(status, {}, "").error
+      refute_instance_of Stepwright::ProtocolError, error, "status #{status}"
+      assert_match(/^\|.*\b#{error.class.name.split("::").last}\b.*\|.*\b#{status}\b/, readme)
+    end
+  end
+
   def test_results_read_fields_that_there_are
     RESULTS.each do |name, result|
       schema = @document["components"]["schemas"][name]

@@ -2,6 +2,7 @@
 
 require_relative "support/setup"
 require_relative "support/host"
+require "stepwright/worker"
 
 # What the documents show.
 class ReadmeTest < Minitest::Test
@@ -40,6 +41,18 @@ class ReadmeTest < Minitest::Test
     calls = Stepwright::Client.included_modules.select { |part| part.name&.start_with?("Stepwright::Client::") }.flat_map { |part| part.public_instance_methods(false) }
     names = calls + Stepwright::Configuration.settings.keys
     assert_empty names.reject { |name| text.match?(/\b#{Regexp.escape(name.to_s)}/) }
+  end
+
+  def test_every_setting_of_a_worker_is_in_the_readme
+    table = File.read("#{GEM}/README.md")[/^\| setting under `worker`.*?\n\n/m]
+    assert_empty Stepwright::WorkerSettings.settings.keys.reject { |name| table.match?(/^\| [^|]*`#{name}`/) }
+  end
+
+  # What systemd waits for is longer than the longest end of a worker.
+  def test_the_service_has_the_time_that_a_worker_takes
+    longest = Stepwright::WorkerSettings.new.drain + Stepwright::Worker::Slots::SHUTDOWN_SECONDS +
+              Stepwright::Worker::Draining::ACK_SECONDS + (Stepwright::Worker::Dealer::LINGER_MS / 1_000.0)
+    assert_operator File.read(File.join(Support::ROOT, "docs/guides/ruby.md"))[/^TimeoutStopSec=(\d+)$/, 1].to_i, :>, longest
   end
 
   def test_ruby_in_the_documents_can_be_read

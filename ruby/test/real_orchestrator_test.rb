@@ -40,6 +40,10 @@ class RealOrchestratorTest < Minitest::Test
 
   def leave(worker)
     Process.kill("TERM", worker.pid)
+    ended(worker)
+  end
+
+  def ended(worker)
     worker.read
     @workers.delete(worker)
     worker.close
@@ -82,6 +86,42 @@ class RealOrchestratorTest < Minitest::Test
     @host.run("token", "revoke", "ruby")
     @host.until("the end of the connection") { File.read(File.join(@host.folder, "worker.log")).include?("the token is wrong, revoked or expired") }
     assert_equal 0, leave(worker)
+  end
+
+  # A worker that is told to stop finishes its step, has it acknowledged, and says goodbye, all through a gate.
+  def test_a_drain_through_the_gate
+    token = File.join(@host.folder, "worker.token")
+    @host.run("token", "create", "--name", "ruby", "--out", token)
+    gate = @host.start("orchestrate", "--gate-listen", "127.0.0.1:0").fetch("gate")
+    template = File.join(@host.folder, "piped.yaml")
+    File.write(template, <<~YAML)
+      template: piped
+      namespace: test
+      version: 1.0.0
+      steps:
+        - { name: only, plugin: external, handler: piped, timeout: 10m }
+    YAML
+    @host.run("template", "add", template)
+    worker, = work("--name", "far", "--orchestrator", gate, "--token-file", token, handlers: File.expand_path("piped_handlers", __dir__))
+    File.mkfifo(pipe = File.join(@host.folder, "pipe"))
+    task = @host.run("task", "run", "test/piped", "--json-input", JSON.generate(pipe: pipe))["tasks"][0]["task"].to_s
+    writer = @host.until("the step") { writer_of(pipe) }
+    Process.kill("TERM", worker.pid)
+    @host.until("the drain") { File.read(File.join(@host.folder, "worker.log")).include?("draining, since it was told to stop: 1 steps are held") }
+    writer.write("late")
+    writer.close
+    assert_equal 0, ended(worker)
+    @host.until("the goodbye") { workers("left", "--all").first }
+    shown = @host.run("task", "show", task, "--attempts")
+    assert_equal ["complete", { "read" => "late" }, [%w[far completed]]],
+                 [shown["state"], shown["steps_detail"][0]["output"], shown["attempts"].map { |attempt| attempt.values_at("worker_name", "status") }]
+  end
+
+  # There is none before somebody reads.
+  def writer_of(pipe)
+    File.open(pipe, File::WRONLY | File::NONBLOCK)
+  rescue Errno::ENXIO
+    nil
   end
 
   # One task of steps in WebAssembly and one in Ruby, each where it belongs.

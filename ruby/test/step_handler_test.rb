@@ -45,6 +45,15 @@ class StepHandlerTest < Minitest::Test
     assert_match(/without a name: say 'handles "name"'/, assert_raises(Stepwright::ConfigurationError) { names }.message)
   end
 
+  # As code reloaders do: the same file once more, perhaps changed.
+  def test_a_block_that_is_declared_again_takes_the_place_of_the_first
+    declare = ->(file, value) { @added << eval("Stepwright.handler('again') { { 'n' => #{value} } }", binding, file, value) }
+    [1, 2].each { |value| declare["steps.rb", value] }
+    assert_equal [["again"], { "n" => 2 }], [names, Stepwright.handlers.build("again").call]
+    declare["others.rb", 3]
+    assert_match(/two handlers are called 'again'/, assert_raises(Stepwright::ConfigurationError) { names }.message)
+  end
+
   def test_what_a_handler_is_called_with
     task = Stepwright::Call::Task.new(id: 7, context: { "order_id" => 1 }, tags: { "tenant" => "north" })
     assert_equal [7, 1, nil], [task.task_id, task[:order_id], task[:none]]

@@ -1,7 +1,9 @@
 # frozen_string_literal: true
 
 require_relative "support/setup"
+require_relative "support/fake_orchestrator"
 require_relative "support/host"
+require "open3"
 require "stepwright/testing"
 
 # What suites of others use.
@@ -43,6 +45,61 @@ class TestingTest < Minitest::Test
     assert_nil seen.pid
     assert_raises(Errno::ENOENT) { Stepwright::Dev.start(binary: FAKE, plugins: ["/none.wasm"]) }
     assert_raises(Stepwright::Unavailable) { Stepwright::Dev.new(binary: FAKE).work(Stepwright::Handlers.new) }
+  end
+
+  # A suite in a process of its own, which tells of its host; what is left of that afterwards.
+  def suite(script)
+    script = "#{script}\nSTARTED = Stepwright::Testing.start(binary: #{FAKE.inspect})\nputs STARTED.pid, STARTED.folder\n$stdout.flush\n#{yield if block_given?}"
+    out, = Open3.capture2e(RbConfig.ruby, "-W0", "-I#{File.expand_path("../lib", __dir__)}", "-rstepwright/testing", "-e", script)
+    pid, folder, *said = out.lines(chomp: true)
+    left = File.exist?(folder) || Process.kill(0, pid.to_i)
+    Process.kill("KILL", pid.to_i) if left
+    [left, said]
+  rescue Errno::ESRCH
+    [false, said]
+  end
+
+  def test_nothing_is_left_of_a_suite_however_it_is_run
+    assert_equal [false, []], suite("")
+    assert_equal [false, []], suite('require "minitest"'), "loaded as RSpec loads it, but not run"
+    tests = 'class Late < Minitest::Test; def test_it = puts("runs: #{STARTED.running?}"); end'
+    left, said = suite('require "minitest/autorun"') { tests }
+    assert_equal [false, true], [left, said.include?("runs: true")], said.join("\n")
+    left, said = suite("") { "require 'minitest/autorun'\n#{tests}" }
+    assert_equal [false, true], [left, said.include?("runs: true")], said.join("\n")
+    left, said = suite('require "minitest/autorun"') { "raise 'a file cannot be loaded'" }
+    assert_equal [false, 1], [left, said.grep(/a file cannot be loaded/).size]
+  end
+
+  def test_a_host_that_died_is_none_that_runs
+    dev = Stepwright::Dev.new(binary: FAKE).start
+    Process.kill("KILL", dev.pid)
+    Process.wait(dev.pid)
+    2.times { refute_predicate dev, :running? }
+  ensure
+    dev&.stop
+  end
+
+  def test_a_worker_that_failed_does_not_keep_the_host
+    folder = Dir.mktmpdir
+    Stepwright::Worker::Zmq.load!
+    orchestrator = Support::FakeOrchestrator.new(File.join(folder, "o.sock"))
+    dev = Stepwright::Dev.new(binary: FAKE).start
+    handlers = Stepwright::Handlers.new.tap { |all| all.add(Stepwright::Handlers::Block.new("note", -> {})) }
+    pid, data = dev.pid, dev.folder
+    _, err = capture_io do
+      dev.work(handlers, orchestrators: [orchestrator.path])
+      orchestrator.await(Stepwright::Wire::FromWorker::Hello)
+      orchestrator.send(Stepwright::Wire::ToWorker::Refuse.new(reason: "too old"))
+      assert_match(/too old/, assert_raises(Stepwright::Worker::Refused) { dev.stop }.message)
+    end
+    assert_match(/too old/, err, "it is told of at once")
+    refute_path_exists data
+    assert_raises(Errno::ESRCH) { Process.kill(0, pid) }
+    dev.stop
+  ensure
+    orchestrator&.close
+    FileUtils.remove_entry(folder)
   end
 
   def test_a_host_that_does_not_start_says_why

@@ -159,17 +159,31 @@ class WorkerTest < Minitest::Test
     handler("large") { { "text" => "x" * 2_000_000 } }
     handler("nothing") { nil }
     handler("slow") { sleep }
+    handler("asserts") { raise Minitest::Assertion, "expected 1" }
+    handler("nameless") { raise Class.new(NoMemoryError), "none" }
+    handler("mute") { raise Class.new(StandardError) { def message = raise("no") }.tap { |type| def type.to_s = "Mute" } }
+    handler("leaves") { |_, _, step| step.log.info("going") || Thread.exit }
+    handler("throws") { throw :away }
+    handler("later") { raise Stepwright::RetryableError.new("busy", retry_after: Float::NAN) }
+    handler("someday") { raise Stepwright::RetryableError.new("busy", retry_after: "tomorrow", details: Object.new.tap { |object| def object.to_json(*) = raise("no") }) }
+    handler("changes") { |task, _, _| task.context["n"] = Float::NAN and nil }
     ends = {
       "retry" => ["retryable", "gateway_busy", "busy", true], "never" => ["permanent", "card_declined", "declined", false],
       "bug" => ["retryable", nil, /\ANoMethodError: undefined method/, true], "exits" => ["trap", "system_exit", "SystemExit: exit", true],
       "number" => ["invalid_output", "output_json", /returned Integer; a Hash was expected/, false],
       "nan" => ["invalid_output", "output_json", /not acceptable JSON/, false],
       "large" => ["output_too_large", "payload_bytes_max", "the output has 2000011 bytes, the limit is 1048576", true],
-      "absent" => ["plugin_unavailable", "unknown_handler", /no handler 'absent'; it has bug, echo/, true],
-      "slow" => ["timeout", "wall_clock", "the step ran out of time: its timeout is 50 ms", true]
+      "absent" => ["plugin_unavailable", "unknown_handler", /no handler 'absent'; it has asserts, bug, changes, echo/, true],
+      "slow" => ["timeout", "wall_clock", "the step ran out of time: its timeout is 50 ms", true],
+      "asserts" => ["trap", "assertion", "Minitest::Assertion: expected 1", true],
+      "nameless" => ["trap", "no_memory_error", /: none\z/, true],
+      "mute" => ["retryable", nil, "Mute: its message raises RuntimeError", true],
+      "leaves" => ["trap", "thread_exit", "the handler ended its own thread", true],
+      "throws" => ["retryable", nil, /\AUncaughtThrowError: /, true],
+      "later" => ["retryable", nil, "busy", true], "someday" => ["retryable", nil, "busy", true]
     }
     joined
-    steps = (ends.keys + ["nothing"]).each_with_index.map { |name, at| Fake.step(at, name, timeout_ms: name == "slow" ? 50 : 30_000) }
+    steps = (ends.keys + %w[changes nothing]).each_with_index.map { |name, at| Fake.step(at, name, timeout_ms: name == "slow" ? 50 : 30_000) }
     @orchestrator.batch(7, *steps)
     outcomes = []
     outcomes.concat(@orchestrator.await(From::PartialResult).outcomes) while outcomes.size < steps.size
@@ -183,7 +197,22 @@ class WorkerTest < Minitest::Test
     assert_equal [250, { "queue" => 3 }], [outcomes[0].error.retry_after_ms, outcomes[0].error.details]
     assert_equal [["warn", "no", [%w[order 1]]]], outcomes[1].log.map { |line| [line.level, line.message, line.fields] }
     assert_match(/NoMethodError/, outcomes[2].log.first.message)
-    assert_equal({}, outcomes.last.output)
+    assert_equal [{}, {}], outcomes.last(2).map(&:output)
+    of = ends.keys.zip(outcomes).to_h
+    assert_equal ["going"], of["leaves"].log.map(&:message)
+    assert_equal([nil, 'retry_after is no number of seconds: invalid value for Float(): "tomorrow"'], of["someday"].then { |outcome| [outcome.error.retry_after_ms, outcome.log.last.message] })
+    assert_equal [nil, "retry_after is no number of seconds: NaN"], of["later"].then { |outcome| [outcome.error.retry_after_ms, outcome.log.last.message] }
+    refute_match(/the worker is broken/, @log.string)
+  end
+
+  def test_a_payload_as_deep_as_the_host_takes_passes
+    deep = Array.new(Stepwright::Wire::Payload::DEPTH_MAX - 1).inject([]) { |inner, _| [inner] }
+    handler("deep") { |task, _, _| { "in" => task["in"].first } }
+    joined
+    @orchestrator.batch(7, Fake.step(0, "deep", context: { "in" => deep.first }))
+    outcome = @orchestrator.await(From::PartialResult).outcomes.first
+    assert_equal [nil, { "in" => deep.first.first }], [outcome.error, outcome.output]
+    assert_operator outcome.receipt.bytes_in, :>, 2 * 126
   end
 
   def test_marks_and_cancelling

@@ -19,7 +19,8 @@ pub(crate) fn gem(arguments: &[String]) -> Outcome {
     section("release build", || {
         run(&mut cargo(["build", "--quiet", "--release", "--locked", "--workspace", "--bin", "stepwright"]))
     })?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into);
+    // Cargo ran in the root, where a relative folder begins.
+    let target = root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
     section("gems", || run(rake(&["build"]).env("BINARY", target.join("release/stepwright"))))
 }
 

@@ -22,7 +22,7 @@ module Stepwright
     attr_reader :configuration
 
     # @param configuration [Configuration] kept as it is now
-    # @param session [HTTP::Session]
+    # @param session [HTTP::Session, nil] what makes the calls
     def initialize(configuration, session: nil)
       @configuration = configuration.dup.freeze
       @session = session || HTTP::Session.new(@configuration)

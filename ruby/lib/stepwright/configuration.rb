@@ -26,8 +26,9 @@ module Stepwright
     setting :token_file, :text
     # The certificates that may have signed a gate's, in PEM. Default: the system's.
     setting :tls_ca, :text
-    # A certificate of the worker's own, in PEM, and its private key.
+    # A certificate of the worker's own, in PEM.
     setting :tls_certificate, :text
+    # Its private key, in PEM.
     setting :tls_key, :text
     # How long running and queued steps may go on after SIGTERM.
     setting :drain, :seconds, 20.0
@@ -41,17 +42,21 @@ module Stepwright
   class Configuration < Settings
     # Variables that stand above the file.
     VARIABLES = {
-      "STEPWRIGHT_URL" => :url, "STEPWRIGHT_TOKEN" => :token, "STEPWRIGHT_TOKEN_FILE" => :token_file
+      "STEPWRIGHT_URL" => :url, "STEPWRIGHT_TOKEN_FILE" => :token_file, "STEPWRIGHT_TOKEN" => :token
     }.freeze
     # Every variable that is this gem's, and none of the host's settings.
     OWN_VARIABLES = [*VARIABLES.keys, "STEPWRIGHT_ENV", "STEPWRIGHT_BINARY"].freeze
     # Where the file is, unless told otherwise.
     FILE = "config/stepwright.yml"
+    # Two ways to the same: the one that was assigned last counts.
+    INSTEAD = { token: :token_file, token_file: :token }.freeze
+    private_constant :INSTEAD
 
     # Where the host's API is.
     setting :url, :text, "http://127.0.0.1:7780"
-    # The token, or the file that holds it, which is read anew for each call.
+    # The token. Assigning it takes back {#token_file}.
     setting :token, :text
+    # The file that holds the token, read anew for each call. Assigning it takes back {#token}.
     setting :token_file, :text
     # The namespace of templates that are named without one.
     setting :namespace, :text
@@ -63,8 +68,9 @@ module Stepwright
     setting :read_timeout, :seconds, 30.0
     # Tries after the first, of calls that may safely be made twice.
     setting :retries, :count, 3
-    # The first pause between tries, and the longest.
+    # The first pause between tries.
     setting :retry_base, :seconds, 0.1
+    # The longest pause between tries.
     setting :retry_cap, :seconds, 5.0
     # The longest Retry-After that is waited for rather than raised.
     setting :retry_after_cap, :seconds, 30.0
@@ -123,7 +129,11 @@ module Stepwright
       merge!(ConfigurationFile.new(file).settings(environment), origin: file)
     end
 
-    # (see Settings#merge!)
+    # Takes settings by name, as from a file; those of the worker under +worker+.
+    #
+    # @param (see Settings#merge!)
+    # @return (see Settings#merge!)
+    # @raise [ConfigurationError]
     def merge!(values, origin: "settings")
       values = values.to_h { |name, value| [name.to_s, value] }
       worker = values.delete("worker")
@@ -147,7 +157,7 @@ module Stepwright
     # @return [String, nil] the token, from wherever it is
     # @raise [ConfigurationError]
     def secret
-      return token if token && !token.empty?
+      return token if token
 
       File.read(token_file).strip if token_file
     rescue SystemCallError => e
@@ -158,5 +168,12 @@ module Stepwright
     #
     # @return [String]
     def inspect = "#<#{self.class} #{url} environment=#{environment}>"
+
+    private
+
+    def assign(name, value, origin: nil)
+      super
+      @values[INSTEAD[name]] = nil if INSTEAD.key?(name) && !blank?(value)
+    end
   end
 end

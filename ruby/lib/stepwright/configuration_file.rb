@@ -7,6 +7,8 @@ require_relative "errors"
 
 module Stepwright
   # +config/stepwright.yml+: settings by environment, merged over those under +default+. ERB is evaluated first.
+  #
+  # @api private
   class ConfigurationFile
     # What every environment is merged over.
     DEFAULT = "default"
@@ -20,8 +22,8 @@ module Stepwright
     # @return [Hash{String => Object}] the settings for it
     # @raise [ConfigurationError]
     def settings(environment)
-      sections = document
-      merge(section(sections, DEFAULT), section(sections, environment.to_s))
+      sections = document.to_h { |name, settings| [name.to_s, section(name, settings)] }
+      merge(sections.fetch(DEFAULT, {}), sections.fetch(environment.to_s, {}))
     end
 
     private
@@ -40,15 +42,18 @@ module Stepwright
       raise ConfigurationError, "#{@path}: failed to read it: #{e.message}"
     end
 
-    def section(sections, name)
-      section = sections.fetch(name, nil) || {}
-      return section if section.is_a?(Hash)
+    # Never prints the value: it may be a token.
+    def section(name, settings)
+      return settings || {} if settings.nil? || settings.is_a?(Hash)
 
-      raise ConfigurationError, "#{@path}: #{name}: expected a map of settings, found #{section.inspect}"
+      raise ConfigurationError, "#{@path}: #{name}: expected a map of settings, found #{settings.class}; settings stand below an " \
+                                "environment's name, or below #{DEFAULT} for all"
     end
 
     def merge(base, over)
       base.merge(over) do |_, old, new|
+        next old if new.nil?
+
         old.is_a?(Hash) && new.is_a?(Hash) ? merge(old, new) : new
       end
     end

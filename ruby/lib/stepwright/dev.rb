@@ -31,6 +31,7 @@ module Stepwright
       dev.send(:stop_at_exit)
       dev.attach
       dev.register(plugins: plugins, templates: templates)
+      load_steps(handlers)
       dev.work(handlers) if handlers&.names&.any?
       block_given? ? yield(dev) : dev
     rescue StandardError
@@ -55,6 +56,13 @@ module Stepwright
       Stepwright::Host.binary
     rescue LoadError
       nil
+    end
+
+    # In a Rails application nothing may have named the handlers yet.
+    #
+    # @api private
+    def self.load_steps(handlers)
+      Railtie.load_steps if handlers.equal?(Stepwright.handlers) && defined?(Railtie) && ::Rails.application&.initialized?
     end
 
     # @api private
@@ -101,7 +109,7 @@ module Stepwright
       serving(reader)
       @started_in = now - began
       self
-    rescue StandardError
+    rescue Exception # also an interrupt must not leave it behind
       stop
       raise
     ensure
@@ -139,6 +147,7 @@ module Stepwright
       raise Unavailable, "#{@binary} takes no workers: it is older than this gem" unless socket
 
       require_relative "worker"
+      Dev.load_steps(handlers)
       configuration = Stepwright.configuration.dup
       configuration.worker.merge!({ orchestrators: [socket], **settings })
       worker = Worker.new(configuration: configuration, handlers: handlers)
@@ -147,16 +156,24 @@ module Stepwright
     end
 
     # @return [Boolean]
-    def running? = !pid.nil? && Process.wait(pid, Process::WNOHANG).nil?
+    def running?
+      !pid.nil? && Process.wait(pid, Process::WNOHANG).nil?
+    rescue Errno::ECHILD
+      false # it was waited for already
+    end
 
     # Ends it with its workers, and removes its data.
     #
     # @return [void]
+    # @raise [Error] what ended a worker before, unless something else is being raised
     def stop
-      end_workers
-      end_process if pid
+      underway = $!
+      error = end_workers
+    ensure
+      end_process if running?
       FileUtils.remove_entry(folder) if folder && File.exist?(folder)
       @pid = @folder = @url = @socket = nil
+      raise error if error && underway.nil?
     end
 
     # @return [String] what it logged
@@ -194,16 +211,21 @@ module Stepwright
       at_exit { stop if Process.pid == owner }
     end
 
-    # First kindly: each finishes what it holds.
+    # First kindly: each finishes what it holds. Returns what one of them had ended with.
     def end_workers
       @workers.each_key(&:stop)
       deadline = now + PATIENCE
-      @workers.each do |worker, thread|
-        worker.stop unless thread.join([deadline - now, 0].max)
-        thread.join
-      end
+      @workers.map { |worker, thread| end_worker(worker, thread, deadline) }.compact.first
     ensure
       @workers.clear
+    end
+
+    def end_worker(worker, thread, deadline)
+      worker.stop unless thread.join([deadline - now, 0].max)
+      thread.join
+      nil
+    rescue StandardError => e
+      e
     end
 
     # As kindly.

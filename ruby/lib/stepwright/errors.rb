@@ -44,7 +44,8 @@ module Stepwright
     def to_s = field.empty? ? message : "#{field}: #{message}"
   end
 
-  # What the host answered in place of what was asked for, or that it did not answer.
+  # What the host answered in place of what was asked for, or that it did not answer. As such, without a class of its own: a refusal
+  # of a newer host, which {#code} names.
   class RequestError < Error
     # @return [String, nil] the stable code, such as +task_not_found+
     attr_reader :code
@@ -77,7 +78,7 @@ module Stepwright
   # There is no such task, step, template, plugin, …
   class NotFound < RequestError; end
 
-  # The request is wrong; {#errors} says which fields.
+  # The request is wrong; {#errors} says which fields. Also raised here, if JSON cannot hold it.
   class Invalid < RequestError
     # @return [Hash{String => Array<String>}] messages by field
     def by_field
@@ -87,6 +88,9 @@ module Stepwright
 
   # The deed is impossible in the state that the thing is in.
   class Conflict < RequestError; end
+
+  # What was asked for is kept no more: events after that position, of which some were removed.
+  class Expired < RequestError; end
 
   # There is no token, or a wrong, revoked or expired one.
   class Unauthorized < RequestError; end
@@ -128,7 +132,7 @@ module Stepwright
   # The host failed at it.
   class ServerError < RequestError; end
 
-  # The answer is not what the API promises: another version, or something else than a host.
+  # The answer is not what the API promises: another version, something else than a host, or no HTTP at all.
   class ProtocolError < RequestError; end
 
   # Raised by step handlers to say how an attempt failed.

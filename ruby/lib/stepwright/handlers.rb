@@ -12,6 +12,11 @@ module Stepwright
 
       # @return [Boolean]
       def callable? = true
+
+      # What stays the same when its file is loaded anew.
+      #
+      # @api private
+      def place = body.source_location ? [handler_name, body.source_location.first] : self
     end
 
     def initialize
@@ -19,12 +24,13 @@ module Stepwright
       @classes = {}
     end
 
-    # Takes a class; one of the same name takes the place of the one before, since code is reloaded.
+    # Takes a handler. A class of the same name takes the place of the one before, and so does a block of the same name in the
+    # same file, since code is reloaded.
     #
     # @param handler [Class<StepHandler>, Block]
     # @return [void]
     def add(handler)
-      key = (handler.name if handler.is_a?(Class)) || handler
+      key = handler.is_a?(Class) ? handler.name || handler : handler.place
       @mutex.synchronize { @classes[key] = handler }
     end
 

@@ -39,21 +39,39 @@ module Stepwright
     # @return [Configuration]
     def self.configuration(app)
       file = app.root.join(Configuration::FILE).to_s
-      environment = Environment.new(ENV["STEPWRIGHT_ENV"] || ::Rails.env)
+      environment = Environment.detect("STEPWRIGHT_ENV" => ENV["STEPWRIGHT_ENV"], "RAILS_ENV" => ::Rails.env)
       Configuration.load(environment: environment, file: file).tap { |configuration| configuration.worker.around = AROUND }
     end
 
     # Loads the handlers of {STEPS}, which nothing else names: only workers need them all.
     #
     # @return [void]
+    # @raise [ConfigurationError] if a file does not define what its name says
     def self.load_steps
-      folder = ::Rails.root.join(STEPS)
-      ::Rails.application.reloader.to_prepare do
-        Dir[folder.join("**/*.rb")].sort.each do |file|
-          file.delete_prefix("#{folder}/").delete_suffix(".rb").camelize.constantize
-        end
+      reloader = ::Rails.application.reloader
+      reloader.to_prepare { Railtie.name_steps } unless @names_steps
+      @names_steps = true
+      reloader.prepare!
+    end
+
+    # Names the classes of {STEPS}, so that they are loaded.
+    #
+    # @api private
+    def self.name_steps
+      folder = ::Rails.root.join(STEPS).to_s
+      Dir["#{folder}/**/*.rb"].sort.each do |file|
+        path = file.delete_prefix("#{folder}/")
+        # Rails takes that folder for a root of its own.
+        name_step(path) unless path.start_with?("concerns/")
       end
-      ::Rails.application.reloader.prepare!
+    end
+
+    # @api private
+    def self.name_step(path)
+      name = path.delete_suffix(".rb").camelize
+      name.constantize
+    rescue NameError => e
+      raise ConfigurationError, "failed to load #{name} from #{STEPS}/#{path}: #{e.message}"
     end
   end
 end

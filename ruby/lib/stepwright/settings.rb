@@ -6,7 +6,7 @@ require_relative "duration"
 require_relative "errors"
 
 module Stepwright
-  # A group of named settings with a kind and a default each. Whatever is assigned is checked at once.
+  # A group of named settings with a kind and a default each. Whatever is assigned is checked at once; a blank is the default.
   class Settings
     # One setting of a group.
     Setting = Struct.new(:name, :kind, :default)
@@ -33,6 +33,9 @@ module Stepwright
 
       # Declares a setting.
       #
+      # @!macro [attach] setting
+      #   @!attribute [rw] $1
+      #   @return [$2] declared as +$*+
       # @param name [Symbol]
       # @param kind [Symbol] one of {KINDS}
       # @param default [Object] already in the kind's form
@@ -76,8 +79,11 @@ module Stepwright
 
     def assign(name, value, origin: nil)
       setting = self.class.settings.fetch(name)
-      @values[name] = value.nil? ? nil : convert(setting, value, origin)
+      @values[name] = blank?(value) ? setting.default : convert(setting, value, origin)
     end
+
+    # A name in a file with nothing behind it.
+    def blank?(value) = value.nil? || (value.is_a?(String) && value.strip.empty?)
 
     def convert(setting, value, origin)
       converted = KINDS.fetch(setting.kind).call(value)

@@ -19,7 +19,8 @@ module Stepwright
       #
       # @param plugins [Array<String>] components' files, registered in this order
       # @param templates [Array<String>] templates' files, or their texts
-      # @param handlers [Handlers, nil] whose steps run in the suite's own process: {Stepwright.handlers} for all of them
+      # @param handlers [Handlers, nil] whose steps run in the suite's own process: {Stepwright.handlers} for all of them, in a
+      #   Rails application with those in +app/steps+
       # @param options [Hash] see {Dev#initialize}
       # @return [Dev]
       def start(plugins: [], templates: [], handlers: nil, **options)
@@ -33,10 +34,7 @@ module Stepwright
       #
       # @return [void]
       def stop
-        @mutex.synchronize do
-          @host&.stop
-          @host = nil
-        end
+        @mutex.synchronize { @host.tap { @host = nil } }&.stop
       end
 
       private
@@ -48,15 +46,28 @@ module Stepwright
         host
       end
 
-      # Minitest runs the tests in an +at_exit+ block of its own, which is older or newer than ours.
       def at_process_end
         return if @at_end
 
         @at_end = true
         pid = Process.pid
         stopping = -> { stop if Process.pid == pid }
-        defined?(::Minitest) && ::Minitest.respond_to?(:after_run) ? ::Minitest.after_run(&stopping) : at_exit(&stopping)
+        return at_exit(&stopping) unless minitest_runs_at_exit?
+
+        ::Minitest.after_run(&stopping)
+        at_exit { stopping.call unless orderly? } # then Minitest runs nothing, nor what was to come after it
       end
+
+      # Whether tests are run by an +at_exit+ block of Minitest's, older than ours and so run after it. It may well be loaded
+      # without: RSpec uses its assertions.
+      def minitest_runs_at_exit?
+        return false unless defined?(::Minitest) && ::Minitest.respond_to?(:after_run)
+
+        installed = :@@installed_at_exit
+        !::Minitest.class_variable_defined?(installed) || ::Minitest.class_variable_get(installed)
+      end
+
+      def orderly? = $!.nil? || ($!.is_a?(SystemExit) && $!.success?)
     end
   end
 end

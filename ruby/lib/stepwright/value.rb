@@ -24,6 +24,8 @@ module Stepwright
 
       # Declares a reader.
       #
+      # @!macro [attach] field
+      #   @!attribute [r] $1
       # @param name [Symbol]
       # @param kind [:plain, :moment, :map, Class<Value>, Array(Class<Value>)]
       # @param from [String] the field of the answer

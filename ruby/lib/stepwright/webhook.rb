@@ -16,9 +16,11 @@ module Stepwright
     # The message is not to be believed: it is not signed with this secret, was changed, is too old, or is none of the host's.
     class Invalid < Error; end
 
-    # The headers that count.
+    # The header with the message's id.
     ID = "webhook-id"
+    # The header with the time, in seconds since 1970.
     TIMESTAMP = "webhook-timestamp"
+    # The header with one signature or several.
     SIGNATURE = "webhook-signature"
     # How a secret begins.
     PREFIX = "whsec_"

@@ -17,12 +17,16 @@ module Stepwright
 
       # Nothing new of the task is begun; what runs may finish.
       #
-      # (see #cancel)
+      # @param (see #cancel)
+      # @return (see #cancel)
+      # @raise (see #cancel)
       def pause(task_id, reason:, by: nil) = deed(task_id, "pause", reason, by)
 
       # The task goes on where it was paused.
       #
-      # (see #cancel)
+      # @param (see #cancel)
+      # @return (see #cancel)
+      # @raise (see #cancel)
       def resume(task_id, reason:, by: nil) = deed(task_id, "resume", reason, by)
 
       # Failed steps get another chance: all of a task's, or one.
@@ -71,7 +75,8 @@ module Stepwright
 
       # Ends a pause of {#pause_all}.
       #
-      # (see #pause_all)
+      # @param (see #pause_all)
+      # @return (see #pause_all)
       def resume_all(kind, name, reason:, by: nil)
         body = who({ target: { kind: kind.to_s, name: name.to_s }, reason: reason }, by)
         Record.new(@session.json(HTTP::Request.new(:delete, "/pauses", json: body)))

@@ -73,17 +73,20 @@ module Stepwright
 
       # Nothing new finds it.
       #
-      # (see #enable_plugin)
+      # @param (see #enable_plugin)
+      # @return (see #enable_plugin)
       def disable_plugin(reference, reason:, by: nil) = plugin_deed(reference, "disable", reason, by)
 
       # Only a requirement of exactly this version still finds it.
       #
-      # (see #enable_plugin)
+      # @param (see #enable_plugin)
+      # @return (see #enable_plugin)
       def yank_plugin(reference, reason:, by: nil) = plugin_deed(reference, "yank", reason, by)
 
       # Disables it and pauses its component.
       #
-      # (see #enable_plugin)
+      # @param (see #enable_plugin)
+      # @return (see #enable_plugin)
       def quarantine_plugin(reference, reason:, by: nil) = plugin_deed(reference, "quarantine", reason, by)
 
       private

@@ -1,6 +1,5 @@
 # frozen_string_literal: true
 
-require_relative "../events/changes"
 require_relative "../events/stream"
 
 module Stepwright
@@ -9,13 +8,13 @@ module Stepwright
     module Streams
       # Seconds without a sign of life after which another connection is made.
       SILENCE = 30.0
-      # The same while one task is followed: it is looked at then, in case its end was missed.
-      TASK_SILENCE = 10.0
-      # Between two looks at a task whose host serves no events.
-      LOOK = 0.25
-      # The host has no such route: one of before there were events.
-      NoEvents = Class.new(StandardError)
-      private_constant :NoEvents
+      # The same while one task is followed: it is looked at then, in case its end was missed. Less than the host's own ten seconds.
+      TASK_SILENCE = 5.0
+      # The same once it has settled: the host looks once a second for what others wrote.
+      REST_SILENCE = 1.5
+      # The one settling event that is not the last of its kind if the task was opened anew after it.
+      FAILED = "task.failed"
+      private_constant :FAILED
 
       # Every event from a position on, for ever. A connection that breaks is made again, from where it ended.
       #
@@ -23,7 +22,7 @@ module Stepwright
       # @param filters [Hash] as the API has them
       # @yieldparam event [Event]
       # @return [Enumerator, void]
-      # @raise [NotFound] if the host serves no events
+      # @raise [Expired] if events after that position are not kept any more
       def events(after: nil, **filters, &block)
         return enum_for(:events, after: after, **filters) unless block
 
@@ -34,44 +33,41 @@ module Stepwright
 
       # Tells of a task's events until it settles or the time is over.
       def follow(task_id, deadline, &block)
-        follow_stream(task_id, deadline, &block)
-      rescue NoEvents
-        follow_changes(task_id, deadline, &block)
-      end
-
-      def follow_stream(task_id, deadline, &block)
         stream = Events::Stream.new(@session, { task: task_id }, 0)
+        settled = false
         until now >= deadline
-          return if tell(stream, deadline, &block) || patiently(deadline) { task(task_id) }.settled?
+          return if tell(stream, deadline, settled, &block)
+          next if settled || !patiently(deadline) { task(task_id) }.settled?
+
+          # Its end is written, and was not told yet: what is left is read no longer than a restart of the host takes.
+          settled = true
+          deadline = [deadline, now + Tasks::AWAY_MAX].min
         end
       end
 
-      # Hands one connection's events on. Returns whether the last one settles the task.
-      def tell(stream, deadline)
-        stream.read(silence: (deadline - now).clamp(0.1, TASK_SILENCE)) do |event|
+      # Hands one connection's events on. Returns whether no more are to come: the last one was told, or of a task that has settled
+      # there was nothing new.
+      def tell(stream, deadline, settled)
+        position = stream.position
+        stream.read(silence: (deadline - now).clamp(0.1, settled ? REST_SILENCE : TASK_SILENCE)) do |event|
           yield event if event
-          return true if event&.settling?
+          return true if event&.settling? && last?(event, deadline)
           return false if now >= deadline
         end
-        false
-      rescue NotFound => e
-        raise unless stream.unheard? && e.code == "not_found"
-
-        raise NoEvents
-      rescue Unavailable
+        settled && stream.position == position
+      rescue Unavailable, RateLimited => e
         raise if stream.yielding?
 
+        sleep((e.retry_after || Tasks::WAIT_PAUSE).clamp(0.0, [deadline - now, 0.0].max))
         false # the task is looked at next, with patience
       end
 
-      def follow_changes(task_id, deadline)
-        changes = Events::Changes.new
-        loop do
-          slice = (deadline - now).clamp(0.0, LOOK)
-          task = patiently(deadline) { Task.new(get("/tasks/#{task_id}/wait", { timeout: Duration.text(slice) }, waits: slice)) }
-          changes.of(task).each { |event| yield event }
-          return if task.settled? || now >= deadline
-        end
+      # Whether a settling event is the one by which the task stands as it does. Both have one transaction's moment.
+      def last?(event, deadline)
+        return true unless event.name == FAILED
+
+        task = patiently(deadline) { task(event.task_id) }
+        task.error? && (event.at.nil? || task.finished_at.nil? || event.at == task.finished_at)
       end
     end
   end

@@ -105,11 +105,13 @@ module Stepwright
         body[:template] = qualified(body.fetch(:template))
         body[:tags] = body[:tags].to_h { |name, value| [name.to_s, value.to_s] } if body[:tags]
         body.delete(:tags) if body[:tags] && body[:tags].empty?
-        body[:at] = body[:at].to_time.utc.iso8601(3) if body[:at].respond_to?(:to_time)
-        body[:at] = body[:at].utc.iso8601(3) if body[:at].is_a?(Time)
+        body[:at] = moment(body[:at]) if body[:at]
         body[:in] = Duration.text(body[:in]) if body[:in]
         body
       end
+
+      # Texts are the host's to read, also where ActiveSupport gives them +to_time+.
+      def moment(at) = at.is_a?(String) || !at.respond_to?(:to_time) ? at : at.to_time.getutc.iso8601(3)
 
       # The task as it stands once it has settled or the time is over.
       def wait(task_id, deadline)
@@ -124,15 +126,16 @@ module Stepwright
         end
       end
 
-      # Asks on while the host is away for a while. The task goes on without anybody who waits for it.
+      # Asks on while the host is away or has no room for a while. The task goes on without anybody who waits for it.
       def patiently(deadline)
         until_away = [deadline, now + AWAY_MAX].min
         begin
           yield
-        rescue Unavailable, Timeout
-          raise if now >= until_away
+        rescue Unavailable, RateLimited, Timeout => e
+          pause = [WAIT_PAUSE, (e.retry_after if e.respond_to?(:retry_after)).to_f].max
+          raise if now + pause > until_away
 
-          sleep(WAIT_PAUSE)
+          sleep(pause)
           retry
         end
       end

@@ -13,7 +13,7 @@ module Stepwright
 
     # @return [String]
     attr_reader :name
-    # @return [String, nil] its place in the stream; +nil+ for one that was seen by comparing
+    # @return [String, nil] its place among all events; what +after:+ goes on behind
     attr_reader :position
     # @return [Record] what the host tells of it
     attr_reader :data
@@ -46,7 +46,7 @@ module Stepwright
     # @return [String, nil] the step's name
     def step = data[:step_name] || data[:step]
 
-    # @return [Time, nil] when it happened; +nil+ for one that was seen by comparing
+    # @return [Time, nil] when it happened
     def at
       moment = data[:at]
       moment.is_a?(String) ? Time.iso8601(moment) : moment

@@ -1,8 +1,13 @@
 # frozen_string_literal: true
 
 module Stepwright
+  # How events are read.
+  #
+  # @api private
   module Events
     # Server-sent events (WHATWG HTML, 9.2.6) from the bytes of a stream, however they are cut.
+    #
+    # @api private
     class Parser
       # The longest line, in bytes: more than any event of the host.
       LINE_BYTES_MAX = 8 << 20

@@ -8,6 +8,8 @@ require_relative "parser"
 module Stepwright
   module Events
     # The events of a host from a position on, over one connection after another.
+    #
+    # @api private
     class Stream
       # @return [String, Integer, nil] the position that was read last
       attr_reader :position
@@ -20,11 +22,7 @@ module Stepwright
         @filters = filters
         @position = position
         @yielding = false
-        @heard = false
       end
-
-      # @return [Boolean] whether nothing ever came
-      def unheard? = !@heard
 
       # @return [Boolean] whether what was raised last came from the block
       def yielding? = @yielding
@@ -59,10 +57,10 @@ module Stepwright
             failures = 0
             yield event if event
           end
-        rescue Unavailable, RateLimited
+        rescue Unavailable, RateLimited => e
           raise if @yielding
 
-          sleep(backoff.pause(failures += 1))
+          sleep([backoff.pause(failures += 1), e.retry_after.to_f].max)
         end
       end
 
@@ -71,7 +69,7 @@ module Stepwright
       # The position counts once the event was dealt with. What the block raises is its own affair.
       def hand_over(message)
         event = message && Event.of(message)
-        @heard = @yielding = true
+        @yielding = true
         yield event
         @yielding = false
         @position = event.position || @position if event

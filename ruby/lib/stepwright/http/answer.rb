@@ -6,14 +6,19 @@ require "time"
 require_relative "../errors"
 
 module Stepwright
+  # How the API is spoken to.
+  #
+  # @api private
   module HTTP
     # What the host answered: its JSON, or the error that it stands for.
+    #
+    # @api private
     class Answer
       # The error for each status.
       ERRORS = {
-        400 => Invalid, 401 => Unauthorized, 403 => Forbidden, 404 => NotFound, 409 => Conflict, 413 => Invalid,
-        415 => Invalid, 422 => Invalid, 429 => RateLimited, 500 => ServerError, 502 => Unavailable,
-        503 => Unavailable, 504 => Unavailable
+        400 => Invalid, 401 => Unauthorized, 403 => Forbidden, 404 => NotFound, 408 => Timeout, 409 => Conflict,
+        410 => Expired, 413 => Invalid, 415 => Invalid, 422 => Invalid, 429 => RateLimited, 500 => ServerError,
+        502 => Unavailable, 503 => Unavailable, 504 => Unavailable
       }.freeze
       # Errors that say when to come back.
       PATIENT = [RateLimited, Unavailable].freeze
@@ -49,7 +54,7 @@ module Stepwright
       def error
         problem = json? ? parse : nil
         problem = {} unless problem.is_a?(Hash)
-        type = ERRORS.fetch(status, ProtocolError)
+        type = ERRORS.fetch(status) { refusal?(problem) ? RequestError : ProtocolError }
         details = { code: problem["code"], status: status, errors: field_errors(problem),
                     request_id: @headers["x-request-id"] }
         details[:retry_after] = retry_after if PATIENT.include?(type)
@@ -76,6 +81,9 @@ module Stepwright
       rescue JSON::ParserError
         nil
       end
+
+      # A problem of the host's that this version has no class for.
+      def refusal?(problem) = (400..499).cover?(status) && problem.key?("code")
 
       def field_errors(problem)
         Array(problem["errors"]).grep(Hash).map { |error| FieldError.new(error["field"], error["message"]) }

@@ -9,6 +9,8 @@ module Stepwright
     # Connections to one host, kept open between calls and shared by threads. The one used last is used first.
     #
     # A child process makes its own: two processes must not write to one socket.
+    #
+    # @api private
     class Pool
       Idle = Struct.new(:connection, :since)
       private_constant :Idle

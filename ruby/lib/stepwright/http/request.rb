@@ -5,11 +5,14 @@ require "net/http"
 require "securerandom"
 require "uri"
 
+require_relative "../errors"
 require_relative "../version"
 
 module Stepwright
   module HTTP
     # One call of the API, before it is made.
+    #
+    # @api private
     class Request
       # What each method is in Net::HTTP.
       METHODS = { get: Net::HTTP::Get, post: Net::HTTP::Post, delete: Net::HTTP::Delete }.freeze
@@ -32,11 +35,12 @@ module Stepwright
       # @param idempotent [Boolean] whether it may safely be made twice
       # @param waits [Numeric] seconds
       # @param id [String]
+      # @raise [Invalid] if JSON cannot hold the body
       def initialize(verb, path, query: {}, json: nil, body: nil, content_type: "application/json",
                      idempotent: verb == :get, waits: 0, id: SecureRandom.hex(8))
         @verb = verb
         @path = "/v1#{path}#{"?" if (encoded = encode(query)) && !encoded.empty?}#{encoded}"
-        @body = body || (json.nil? ? nil : JSON.generate(json))
+        @body = body || (json.nil? ? nil : generate(json))
         @content_type = content_type
         @idempotent = idempotent
         @waits = waits
@@ -69,6 +73,12 @@ module Stepwright
       def to_s = "#{verb.upcase} #{path}"
 
       private
+
+      def generate(json)
+        JSON.generate(json)
+      rescue JSON::JSONError, EncodingError => e
+        raise Invalid, "JSON cannot hold the request: #{e.message}"
+      end
 
       def encode(query)
         pairs = query.reject { |_, value| value.nil? || value == [] }

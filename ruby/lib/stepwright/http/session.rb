@@ -8,9 +8,13 @@ require_relative "request"
 module Stepwright
   module HTTP
     # Makes calls: over the pool, within the timeouts, again where that is safe.
+    #
+    # @api private
     class Session
       # Faults of a connection: what was asked for may have been done or not.
       BROKEN = [SystemCallError, SocketError, IOError, OpenSSL::SSL::SSLError, Net::ProtocolError].freeze
+      # Answers that are no HTTP.
+      FOREIGN = [Net::HTTPBadResponse, Net::HTTPHeaderSyntaxError].freeze
       # What may be over soon.
       PASSING = [Unavailable, RateLimited, Timeout].freeze
 
@@ -60,10 +64,10 @@ module Stepwright
         raise if yielding # what the block raises is its own affair
 
         raise Timeout, "#{request}: nothing came for #{silence} s"
-      rescue *BROKEN => e
+      rescue Net::OpenTimeout, *BROKEN, *FOREIGN => e
         raise if yielding
 
-        raise Unavailable, "#{request}: the connection broke: #{e.message}"
+        raise fault(e, request)
       end
 
       # @return [void]
@@ -105,8 +109,17 @@ module Stepwright
         answer
       rescue Net::ReadTimeout, Net::WriteTimeout
         raise Timeout.new("#{request}: no answer within #{seconds(request)} s", request_id: request.id)
-      rescue *BROKEN => e
-        raise Unavailable.new("#{request}: the connection broke: #{e.message}", request_id: request.id)
+      rescue Net::OpenTimeout, *BROKEN, *FOREIGN => e
+        raise fault(e, request)
+      end
+
+      def fault(error, request)
+        case error
+        when *FOREIGN then ProtocolError.new("#{request}: the answer is no HTTP: #{error.message}", request_id: request.id)
+        when Net::OpenTimeout
+          Unavailable.new("#{request}: no connection within #{@configuration.open_timeout} s", request_id: request.id)
+        else Unavailable.new("#{request}: the connection broke: #{error.message}", request_id: request.id)
+        end
       end
 
       def exchange(connection, request, accept)

@@ -5,13 +5,17 @@ require_relative "../value"
 module Stepwright
   # A registered version of a template.
   class Template < Value
+    # @return [String]
     field :namespace, required: true
+    # @return [String]
     field :name, required: true
+    # @return [String]
     field :version
+    # @return [Time, nil]
     field :registered_at, :moment
+    # @return [Boolean, nil] see {#created?}
     field :created
-    # @!attribute [r] source
-    #   @return [String, nil] its YAML, where one template was asked for
+    # @return [String, nil] its YAML, where one template was asked for
     field :source
 
     # @return [Boolean] whether this call registered it; +false+ if it was there already
@@ -23,18 +27,23 @@ module Stepwright
 
   # A registered version of a plugin.
   class Plugin < Value
-    # @!attribute [r] name
-    #   @return [String] +namespace/name+
+    # @return [String] +namespace/name+
     field :name, required: true
+    # @return [String]
     field :version
+    # @return [String, nil] the component's
     field :digest
+    # @return [String, nil] +enabled+, +disabled+, +yanked+ or +quarantined+
     field :state
+    # @return [Integer, nil] the component's size
     field :bytes
+    # @return [Time, nil]
     field :registered_at, :moment
+    # @return [Boolean, nil] see {#created?}
     field :created
-    # @!attribute [r] asked
-    #   @return [Array, nil] what it asks for that the version before did not
+    # @return [Array, nil] what it asks for that the version before did not
     field :asked
+    # @return [Array, nil] with their schemas
     field :handlers
 
     # @return [Boolean] whether this call registered it; +false+ if it was there already

@@ -32,12 +32,17 @@ module Stepwright
 
       # One step, two beside each other, one.
       #
-      # (see .linear)
+      # @param handler (see .linear)
+      # @param options (see .linear)
+      # @return (see .linear)
       def diamond(handler, **options, &block) = template(handler, DIAMOND, name: "diamond", **options, &block)
 
       # Several roots that meet in one step.
       #
-      # (see .linear)
+      # @param handler (see .linear)
+      # @param roots [Integer]
+      # @param options (see .linear)
+      # @return (see .linear)
       def merge(handler, roots: 3, **options, &block)
         names = (1..roots).map { |number| "root_#{number}" }
         template(handler, names.to_h { |name| [name, []] }.merge("meet" => names), name: "merge_#{roots}", **options, &block)
@@ -45,12 +50,16 @@ module Stepwright
 
       # One step, two below it, two below each of those.
       #
-      # (see .linear)
+      # @param handler (see .linear)
+      # @param options (see .linear)
+      # @return (see .linear)
       def tree(handler, **options, &block) = template(handler, TREE, name: "tree", **options, &block)
 
       # Seven steps with edges across the levels.
       #
-      # (see .linear)
+      # @param handler (see .linear)
+      # @param options (see .linear)
+      # @return (see .linear)
       def mixed_dag(handler, **options, &block) = template(handler, MIXED_DAG, name: "mixed_dag", **options, &block)
 
       # Any shape.

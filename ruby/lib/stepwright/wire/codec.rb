@@ -5,6 +5,7 @@ require "json"
 require_relative "messages"
 
 module Stepwright
+  # @api private
   module Wire
     # What stands before every body.
     class Header < Shape

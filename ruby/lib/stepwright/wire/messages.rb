@@ -4,6 +4,8 @@ require_relative "parts"
 
 module Stepwright
   # The messages, exactly as they stand on the wire. The repository's +tests/contract+ has a golden example of each.
+  #
+  # @api private
   module Wire
     # The protocol version that this gem speaks.
     PROTOCOL_VERSION = 1

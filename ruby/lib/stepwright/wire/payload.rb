@@ -4,6 +4,9 @@ require "digest"
 require "json"
 
 module Stepwright
+  # What a worker and its orchestrator say to each other.
+  #
+  # @api private
   module Wire
     # A JSON text that is carried as it is: what was fingerprinted is what is sent.
     class Payload

@@ -6,9 +6,13 @@ require_relative "outcomes"
 module Stepwright
   class Worker
     # Raised in a slot's thread when the attempt's time is over. No StandardError, so that handlers do not rescue it by accident.
+    #
+    # @api private
     class TimedOut < Exception; end
 
     # Runs attempts: from the wire's step to the wire's outcome.
+    #
+    # @api private
     class Attempt
       # Lines of a backtrace that ride with a failure.
       BACKTRACE_MAX = 10
@@ -39,20 +43,34 @@ module Stepwright
       # @param payload_bytes_max [Integer] the largest payload that the orchestrator takes
       # @return [Wire::StepOutcome]
       def run(wire, step, payload_bytes_max)
-        started_at = (Time.now.to_r * 1_000).to_i
+        started_at = milliseconds
+        handed_in = handed_in(wire) # before a handler could change it
         wall, cpu = clocks
         ending = within(wire, payload_bytes_max, ending(wire, step))
-        course = Outcomes::Course.new(started_at, clocks[0] - wall, receipt(wire, ending, clocks[1] - cpu), log_of(step))
+        receipt = receipt(handed_in, ending, clocks[1] - cpu)
+        course = Outcomes::Course.new(started_at, clocks[0] - wall, receipt, log_of(step))
         ending.is_a?(Wire::Failure) ? Outcomes.failed(wire, ending, course) : Outcomes.completed(wire, ending, course)
       end
 
+      # An attempt from which {#run} did not come back.
+      #
+      # @param wire [Wire::StepTask]
+      # @param step [Call::Step] of {#step}
+      # @return [Wire::StepOutcome]
+      def broken_off(wire, step)
+        failure = Wire::Failure.of("trap", "the handler ended its own thread", code: "thread_exit")
+        Outcomes.failed(wire, failure, Outcomes::Course.new(milliseconds, 0, Wire::Receipt::NONE, log_of(step)))
+      end
+
       private
+
+      def milliseconds = (Time.now.to_r * 1_000).to_i
 
       def clocks
         [Process::CLOCK_MONOTONIC, Process::CLOCK_THREAD_CPUTIME_ID].map { |clock| Process.clock_gettime(clock, :microsecond) }
       end
 
-      # The output as a payload, or the failure.
+      # The output as a payload, or the failure. Whatever a handler raises ends its attempt, and not the slot.
       def ending(wire, step)
         problem = problem_of(wire)
         return Wire::Failure.of("permanent", problem, code: "invalid_step") if problem
@@ -63,9 +81,9 @@ module Stepwright
         timed_out(wire)
       rescue StandardError => e
         failure(e, step)
-      rescue SystemExit, ScriptError, NoMemoryError, SystemStackError => e
+      rescue Exception => e
         describe(e, step)
-        Wire::Failure.of("trap", Outcomes.cut("#{e.class}: #{e.message}", Outcomes::MESSAGE_BYTES_MAX), code: snake(e.class))
+        Wire::Failure.of("trap", Outcomes.cut("#{e.class}: #{said(e)}", Outcomes::MESSAGE_BYTES_MAX), code: code_of(e.class))
       end
 
       def problem_of(wire)
@@ -109,9 +127,16 @@ module Stepwright
       def failure(error, step)
         describe(error, step) unless error.is_a?(HandlerError)
         failure_class = failure_class(error, step)
-        message = error.is_a?(HandlerError) ? error.message : "#{error.class}: #{error.message}"
+        message = error.is_a?(HandlerError) ? said(error) : "#{error.class}: #{said(error)}"
         Wire::Failure.of(failure_class, Outcomes.cut(message, Outcomes::MESSAGE_BYTES_MAX), **said_by(error),
-                         retry_after_ms: (retry_after(error) if failure_class == "retryable"))
+                         retry_after_ms: (retry_after(error, step) if failure_class == "retryable"))
+      end
+
+      # An exception may be one that cannot even be looked at.
+      def said(error)
+        error.message.to_s
+      rescue StandardError => e
+        "its message raises #{e.class}"
       end
 
       # Whoever was told to stop and then fails was stopped.
@@ -131,21 +156,35 @@ module Stepwright
       # Details that JSON cannot hold are kept as the text that they are.
       def details(error)
         error.details.nil? ? nil : Wire::Payload.of(error.details)
-      rescue JSON::GeneratorError, JSON::NestingError, EncodingError
+      rescue StandardError, SystemStackError
         Wire::Payload.of(Outcomes.cut(error.details.inspect, 1_000))
       end
 
-      def retry_after(error)
-        seconds = error.respond_to?(:retry_after) ? error.retry_after : nil
-        seconds && (seconds.to_f.clamp(0.0, 1e9) * 1_000).round
+      # What is no number of seconds is passed over: then the template's back-off applies.
+      def retry_after(error, step)
+        given = error.respond_to?(:retry_after) ? error.retry_after : nil
+        return if given.nil?
+
+        seconds = Float(given)
+        raise FloatDomainError, "NaN" if seconds.nan?
+
+        (seconds.clamp(0.0, 1e9) * 1_000).round
+      rescue StandardError => e
+        step.log.warn("retry_after is no number of seconds: #{e.message}")
+        nil
       end
 
       def describe(error, step)
-        step.log.error("#{error.class}: #{error.message}")
+        step.log.error("#{error.class}: #{said(error)}")
         error.backtrace&.first(BACKTRACE_MAX)&.each { |line| step.log.error("  #{line}") }
       end
 
-      def snake(type) = type.name.split("::").last.gsub(/([a-z\d])([A-Z])/, '\1_\2').downcase
+      # The name of an exception's class in snake case; one without a name has its parent's.
+      def code_of(type)
+        type = type.superclass until type.name
+        code = type.name.split("::").last.gsub(/([a-z\d])([A-Z])/, '\1_\2').downcase
+        Outcomes.cut(code, Outcomes::CODE_BYTES_MAX)
+      end
 
       # An outcome that is larger than a limit becomes a failure that says so.
       def within(wire, payload_bytes_max, ending)
@@ -161,8 +200,12 @@ module Stepwright
         Wire::Failure.of("output_too_large", "the #{what} #{payload.bytes} bytes, the limit is #{max}", code: code)
       end
 
-      def receipt(wire, ending, cpu_us)
-        handed_in = [wire.context, wire.config, *wire.parents.map(&:last)].sum { |value| JSON.generate(value).bytesize }
+      # How deep it is was checked when it came.
+      def handed_in(wire)
+        [wire.context, wire.config, *wire.parents.map(&:last)].sum { |value| JSON.generate(value, max_nesting: 0).bytesize }
+      end
+
+      def receipt(handed_in, ending, cpu_us)
         handed_out = ending.is_a?(Wire::Payload) ? ending.bytes : 0
         Wire::Receipt.new(cpu_us: cpu_us, memory_bytes_peak: 0, bytes_in: handed_in, bytes_out: handed_out, host_calls: 0)
       end

@@ -6,6 +6,8 @@ module Stepwright
   class Worker
     # One connection after another to a unix socket, each with a DEALER of its own: one that reconnected by itself would go on
     # without a new +hello+. For one thread only, as ZeroMQ's sockets are.
+    #
+    # @api private
     class Dealer
       # Milliseconds that a closing socket may take to hand over what was sent.
       LINGER_MS = 2_000

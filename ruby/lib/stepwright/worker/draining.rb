@@ -3,6 +3,8 @@
 module Stepwright
   class Worker
     # Leaving in order: finish what is held, have it acknowledged, say goodbye.
+    #
+    # @api private
     module Draining
       # How long a drained worker waits for its last acknowledgements, in seconds: longer than a lease.
       ACK_SECONDS = 7.0

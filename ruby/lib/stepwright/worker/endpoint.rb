@@ -5,6 +5,8 @@ require_relative "../errors"
 module Stepwright
   class Worker
     # Where an orchestrator is reached: a socket on this machine, or a gate.
+    #
+    # @api private
     class Endpoint
       # @return [String, nil] the socket's path
       attr_reader :path

@@ -5,6 +5,8 @@ require "socket"
 module Stepwright
   class Worker
     # The connection: made, greeted, and what comes through it.
+    #
+    # @api private
     module Greeting
       private
 

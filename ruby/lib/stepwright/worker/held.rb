@@ -7,6 +7,8 @@ require_relative "../wire/messages"
 module Stepwright
   class Worker
     # What the worker holds: open batches, outcomes that nobody has acknowledged, and what of it has yet to be sent. No I/O.
+    #
+    # @api private
     class Held
       # Heartbeats that an answer may take before what was sent is sent again: each time twice as many, up to the second.
       PATIENCE = [7, 56].freeze

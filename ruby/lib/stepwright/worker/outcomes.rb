@@ -5,6 +5,8 @@ require_relative "../wire/messages"
 module Stepwright
   class Worker
     # What is sent of an attempt's end.
+    #
+    # @api private
     module Outcomes
       # The longest message of a failure and the longest code, in bytes, as the host has them for WebAssembly steps.
       MESSAGE_BYTES_MAX = 4 << 10

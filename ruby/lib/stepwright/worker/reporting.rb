@@ -3,6 +3,8 @@
 module Stepwright
   class Worker
     # What the worker says: outcomes when nobody gains by their waiting, marks and signs of life once in every heartbeat's time.
+    #
+    # @api private
     module Reporting
       # Heartbeats without a word from the orchestrator before the connection is given up.
       SILENT_HEARTBEATS_MAX = 3

@@ -5,6 +5,8 @@ require_relative "attempt"
 module Stepwright
   class Worker
     # The slots: so many attempts run at once, each on a thread of its own that takes the next queued step by itself.
+    #
+    # @api private
     class Slots
       # A step that waits for a slot.
       Job = Struct.new(:key, :wire)
@@ -12,6 +14,9 @@ module Stepwright
       Ended = Struct.new(:key, :outcome, :reason)
       # A running attempt that outlived a heartbeat, with its newest progress mark.
       Mark = Struct.new(:key, :progress)
+
+      # How long all that does not end at once may take to, in seconds.
+      SHUTDOWN_SECONDS = 1.0
 
       # What runs in one slot.
       Running = Struct.new(:key, :step, :thread, :deadline, :seen, :marked, :interrupted)
@@ -29,7 +34,8 @@ module Stepwright
         @running = Array.new(count)
         @ended = Thread::Queue.new
         @payload_bytes_max = 1 << 20
-        @threads = Array.new(count) { |slot| start(slot) }
+        @threads = Array.new(count)
+        count.times { |slot| start(slot) }
       end
 
       # The largest payload that the orchestrator takes, in bytes.
@@ -100,31 +106,40 @@ module Stepwright
       # @return [Array<Job>] what was in it
       def clear_queue = @mutex.synchronize { @queue.slice!(0..) }
 
-      # Ends every attempt where it stands.
+      # Ends every attempt where it stands. What does not end by then is waited for no longer, the next time either.
       #
       # @return [void]
       def shutdown
         clear_queue
-        @threads.each(&:kill)
-        @threads.each { |thread| thread.join(1) }
+        threads = @mutex.synchronize do
+          @until ||= now + SHUTDOWN_SECONDS
+          @threads.each(&:kill)
+        end
+        threads.each { |thread| thread.join([@until - now, 0.0].max) }
       end
 
       private
 
+      # A handler may end its thread; the slot goes on with another one.
       def start(slot)
-        Thread.new do
+        @threads[slot] = Thread.new do
           Thread.current.name = "stepwright-slot-#{slot}"
           Thread.current.report_on_exception = false
           Thread.handle_interrupt(TimedOut => :never) { loop { serve(slot) } }
+        ensure
+          @mutex.synchronize { start(slot) unless @until }
         end
       end
 
+      # Tells of every attempt that it takes, unless this is the end of them all.
       def serve(slot)
         job, step = take(slot)
-        outcome = @attempt.run(job.wire, step, @payload_bytes_max)
-        finish(slot, Ended.new(job.key, outcome))
-      rescue StandardError => e
-        finish(slot, Ended.new(job.key, nil, "#{e.class}: #{e.message}")) if job
+        ended = Ended.new(job.key, @attempt.run(job.wire, step, @payload_bytes_max))
+      rescue Exception => e
+        ended = Ended.new(job.key, nil, "#{e.class}: #{e.message}") if job
+      ensure
+        ended ||= Ended.new(job.key, @attempt.broken_off(job.wire, step)) if job && !@until
+        finish(slot, ended) if ended
       end
 
       def take(slot)
@@ -132,7 +147,7 @@ module Stepwright
           @queued.wait(@mutex) while @queue.empty?
           job = @queue.shift
           step = @attempt.step(job.wire)
-          deadline = Process.clock_gettime(Process::CLOCK_MONOTONIC) + (job.wire.timeout_ms / 1_000.0)
+          deadline = now + (job.wire.timeout_ms / 1_000.0)
           @running[slot] = Running.new(job.key, step, Thread.current, deadline, false, false, false)
           @wake.call # the deadline is one more thing to wait for
           [job, step]
@@ -162,6 +177,8 @@ module Stepwright
         running.marked = true
         Mark.new(running.key, progress)
       end
+
+      def now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
     end
   end
 end

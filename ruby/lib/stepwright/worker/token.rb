@@ -5,6 +5,8 @@ require_relative "../errors"
 module Stepwright
   class Worker
     # A worker's secret for a gate, in a file that only its owner can read.
+    #
+    # @api private
     module Token
       # 16 to 128 visible ASCII characters.
       PATTERN = /\A[!-~]{16,128}\z/

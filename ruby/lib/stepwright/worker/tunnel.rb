@@ -11,6 +11,8 @@ module Stepwright
     # The way through a gate: a unix socket of our own, whose connections come out at the gate once that has let them in.
     #
     #   DEALER -ipc- tunnel -tcp- TLS - "STEPWRIGHT/1 <token>\n" - gate
+    #
+    # @api private
     class Tunnel
       # Seconds for the connection, TLS and the first line together.
       GREETING_SECONDS = 5

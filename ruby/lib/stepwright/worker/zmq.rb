@@ -5,6 +5,8 @@ require_relative "../errors"
 module Stepwright
   class Worker
     # ZeroMQ, which only workers need: the gem +ffi-rzmq+ is no dependency of this one.
+    #
+    # @api private
     module Zmq
       # Events of a socket's monitor (zmq_socket_monitor(3)).
       CONNECTED = 0x0001
