@@ -138,8 +138,7 @@ impl World {
 
     async fn joined(&self) -> anyhow::Result<()> {
         for _ in 0..600 {
-            let workers = self.store.workers(10).await?;
-            if workers.iter().filter(|worker| worker.state == WorkerState::Joined).count() == WORKERS {
+            if self.store.workers(Some(WorkerState::Joined), 10).await?.len() == WORKERS {
                 return Ok(());
             }
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -170,7 +169,8 @@ impl World {
     }
 }
 
-async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow::Result<Prepared> {
+/// Registers the component and the template of a workload.
+pub(crate) async fn prepare(store: &dyn Store, data: &Path, workload: &Workload) -> anyhow::Result<Prepared> {
     add_plugin(store, &PluginFolder::open(&data.join("plugins"))?, &component()?).await?;
     let now = SystemClock.now();
     let path = root().join(format!("config/templates/{}.yaml", workload.template));
@@ -205,7 +205,8 @@ async fn add_plugin(store: &dyn Store, plugins: &PluginFolder, bytes: &[u8]) -> 
     Ok(())
 }
 
-fn worker(number: usize, data: &Path, run: &Path) -> anyhow::Result<WorkerProcess> {
+/// Starts a worker.
+pub(crate) fn worker(number: usize, data: &Path, run: &Path) -> anyhow::Result<WorkerProcess> {
     let program = std::env::current_exe()?.with_file_name("stepwright");
     let mut command = Command::new(&program);
     command.arg("--data-dir").arg(data).arg("--run-dir").arg(run).args([

@@ -45,8 +45,8 @@ struct Listed {
 
 async fn list(arguments: &ListArguments, context: &Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let mut workers = store.workers(arguments.limit).await?;
-    workers.retain(|worker| arguments.all || worker.state == WorkerState::Joined);
+    let state = (!arguments.all).then_some(WorkerState::Joined);
+    let workers = store.workers(state, arguments.limit).await?;
     if context.json {
         output::json(&Listed { workers })?;
     } else if workers.is_empty() {

@@ -54,7 +54,7 @@ async fn idle(store: Arc<dyn Store>, workers: u64) -> StoreCounters {
         running.spawn(async move { format!("{:?}", worker.run(stopped, CancellationToken::new()).await) });
     }
     sleep(Duration::from_secs(20)).await;
-    let joined = blocking(store.workers(1_000)).expect("the workers");
+    let joined = blocking(store.workers(None, 1_000)).expect("the workers");
     assert_eq!(joined.len() as u64, workers, "every worker has joined");
     let before = store.counters();
     sleep(Duration::from_secs(60)).await;

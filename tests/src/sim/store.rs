@@ -204,9 +204,9 @@ impl Store for SimStore {
         blocking(self.inner.orchestrators())
     }
 
-    async fn workers(&self, limit: u32) -> Result<Vec<WorkerRecord>> {
+    async fn workers(&self, state: Option<WorkerState>, limit: u32) -> Result<Vec<WorkerRecord>> {
         self.read("workers").await?;
-        blocking(self.inner.workers(limit))
+        blocking(self.inner.workers(state, limit))
     }
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {

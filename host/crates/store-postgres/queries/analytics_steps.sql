@@ -1,5 +1,6 @@
 -- One statement, so that both are of the same moment: attempts of tasks that are under way, and of those that settled. Tasks are
--- cut off before their attempts are looked for, so that they come from their index whatever the planner thinks of the window.
+-- cut off before their attempts are looked for, so that they come from their index whatever the planner thinks of the window;
+-- the sum keeps the blocks' summary of moments, which cannot tell a task's rows apart, from being asked once for each task.
 SELECT coalesce(r.recorded_at, '{}') AS "running_recorded_at!: Vec<i64>",
        coalesce(r.execution_us, '{}') AS "running_execution_us!: Vec<i64>", coalesce(r.status, '{}') AS "running_status!: Vec<String>",
        coalesce(s.finished_at, '{}') AS "settled_finished_at!: Vec<i64>",
@@ -15,7 +16,7 @@ FROM (SELECT array_agg(recorded_at) AS recorded_at, array_agg(execution_us) AS e
                   ORDER BY id DESC) AS t
             CROSS JOIN LATERAL (SELECT recorded_at, execution_us, status
                                 FROM attempts
-                                WHERE step_id BETWEEN t.id << 16 AND (t.id << 16) | 65535 AND recorded_at >= $1
+                                WHERE step_id BETWEEN t.id << 16 AND (t.id << 16) | 65535 AND recorded_at + 0 >= $1
                                 OFFSET 0) AS a
             ORDER BY t.id DESC
             LIMIT $3) AS line) AS r,
@@ -30,7 +31,7 @@ FROM (SELECT array_agg(recorded_at) AS recorded_at, array_agg(execution_us) AS e
                   LIMIT $3) AS t
             LEFT JOIN LATERAL (SELECT recorded_at, execution_us, status
                                FROM attempts
-                               WHERE step_id BETWEEN t.id << 16 AND (t.id << 16) | 65535 AND recorded_at >= $1
+                               WHERE step_id BETWEEN t.id << 16 AND (t.id << 16) | 65535 AND recorded_at + 0 >= $1
                                OFFSET 0) AS a ON true
             ORDER BY t.finished_at DESC
             LIMIT $3) AS line) AS s

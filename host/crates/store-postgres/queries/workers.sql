@@ -7,5 +7,6 @@ SELECT w.id AS "id!", w.name AS "name!", w.incarnation AS "incarnation!", w.host
         WHERE b.worker_id = w.id AND b.ended IS NULL AND s.batch_id = b.id AND s.attempt = (j.pair ->> 1)::integer
           AND s.state IN ('leased', 'in_progress')) AS "steps_held!"
 FROM workers AS w
+WHERE $2::text IS NULL OR w.state = $2
 ORDER BY w.id DESC
 LIMIT $1

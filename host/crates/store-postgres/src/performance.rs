@@ -40,23 +40,34 @@ impl Performance for PostgresStore {
 
 async fn analytics(store: &PostgresStore, query: &AnalyticsQuery) -> Result<AnalyticsReadings> {
     let (since, namespace, sample) = (query.since.0, query.namespace.as_deref(), i64::from(query.sample));
-    store.counters.statement();
+    for _ in 0..3 {
+        store.counters.statement();
+    }
     let counts = sqlx::query_file_as!(TaskCountsRow, "queries/analytics_tasks.sql", since, namespace);
-    let counts = counts.fetch_one(&store.readers).await.map_err(engine("count the tasks"))?;
-    store.counters.statement();
-    let row = sqlx::query_file!("queries/analytics_durations.sql", since, namespace, sample);
-    let row = row.fetch_one(&store.readers).await.map_err(engine("read the tasks' durations"))?;
-    let durations = row.finished_at.into_iter().zip(row.total).zip(row.running);
+    let durations = sqlx::query_file!("queries/analytics_durations.sql", since, namespace, sample);
+    let attempts = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
+    // Beside each other: none needs another's answer, and each walks many rows.
+    let _turn = store.figures.lock().await;
+    let (counts, durations, attempts) = tokio::join!(
+        counts.fetch_one(&store.readers),
+        durations.fetch_one(&store.readers),
+        attempts.fetch_one(&store.readers)
+    );
+    let counts = counts.map_err(engine("count the tasks"))?;
+    let durations = durations.map_err(engine("read the tasks' durations"))?;
+    let attempts = attempts.map_err(engine("read the newest attempts"))?;
+    let durations = durations.finished_at.into_iter().zip(durations.total).zip(durations.running);
     let durations =
         durations.map(|((settled, total), running)| -> DurationColumns { (settled, total, running) });
-    store.counters.statement();
-    let row = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
-    let row = row.fetch_one(&store.readers).await.map_err(engine("read the newest attempts"))?;
     let status = |text: String| parsed::<AttemptStatus>("attempts.status", &text);
-    let running = row.running_recorded_at.into_iter().zip(row.running_execution_us).zip(row.running_status);
+    let running = attempts
+        .running_recorded_at
+        .into_iter()
+        .zip(attempts.running_execution_us)
+        .zip(attempts.running_status);
     let running = running.map(|((at, us), text)| -> Result<RunningColumns> { Ok((at, us, status(text)?)) });
-    let settled = row.settled_finished_at.into_iter().zip(row.settled_recorded_at);
-    let settled = settled.zip(row.settled_execution_us).zip(row.settled_status);
+    let settled = attempts.settled_finished_at.into_iter().zip(attempts.settled_recorded_at);
+    let settled = settled.zip(attempts.settled_execution_us).zip(attempts.settled_status);
     let settled = settled.map(|(((settled, at), us), text)| -> Result<SettledColumns> {
         Ok((settled, at, us, text.map(status).transpose()?))
     });

@@ -6,7 +6,7 @@ use stepwright_store::row::{
 };
 use stepwright_store::{
     AttemptRecord, AuditedTask, Glance, NoteRecord, PauseRecord, Result, StepRecord, StepStatistics,
-    StoreError, SuspectRecord, TaskFilter, TaskRecord, TaskSummary, WorkerRecord,
+    StoreError, SuspectRecord, TaskFilter, TaskRecord, TaskSummary, WorkerRecord, WorkerState,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, StepId, TaskId, Timestamp, WorkerId};
@@ -118,10 +118,15 @@ pub(crate) async fn notes(store: &PostgresStore, task: TaskId) -> Result<Vec<Not
     rows.map_err(engine("read a task's notes"))?.into_iter().map(NoteRow::record).collect()
 }
 
-pub(crate) async fn workers(store: &PostgresStore, limit: u32) -> Result<Vec<WorkerRecord>> {
-    let limit = i64::from(limit);
+pub(crate) async fn workers(
+    store: &PostgresStore,
+    state: Option<WorkerState>,
+    limit: u32,
+) -> Result<Vec<WorkerRecord>> {
+    let (limit, state) = (i64::from(limit), state.map(WorkerState::as_str));
     store.counters.statement();
-    let rows = sqlx::query_file_as!(WorkerRow, "queries/workers.sql", limit).fetch_all(&store.readers).await;
+    let rows = sqlx::query_file_as!(WorkerRow, "queries/workers.sql", limit, state);
+    let rows = rows.fetch_all(&store.readers).await;
     rows.map_err(engine("list the workers"))?.into_iter().map(WorkerRow::record).collect()
 }
 

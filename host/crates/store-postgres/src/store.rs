@@ -12,7 +12,7 @@ use stepwright_store::{
     Added, AttemptRecord, AuditedTask, Glance, NewOrchestrator, NewPlugin, NewTemplate, NewToken, NoteRecord,
     OrchestratorRecord, PauseRecord, PluginRecord, Result, Round, StepStatistics, Store, StoreCounters,
     StoreError, SuspectRecord, TaskFilter, TaskRecord, TaskSummary, TemplateRecord, TemplateSource,
-    TokenRecord, TokenScope, ValidToken, WorkerRecord,
+    TokenRecord, TokenScope, ValidToken, WorkerRecord, WorkerState,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, WorkerId};
@@ -74,6 +74,8 @@ impl Counters {
 pub struct PostgresStore {
     pub(crate) writers: PgPool,
     pub(crate) readers: PgPool,
+    /// Held while figures of the whole are read: that takes several readers at once, and the rest are for the pump.
+    pub(crate) figures: Arc<Mutex<()>>,
     pub(crate) counters: Arc<Counters>,
     /// The database as people may see it: without its password.
     name: String,
@@ -115,6 +117,7 @@ impl PostgresStore {
         let store = Self {
             writers,
             readers,
+            figures: Arc::default(),
             counters: Arc::default(),
             name: name.clone(),
             connect,
@@ -264,8 +267,8 @@ impl Store for PostgresStore {
         reads::notes(self, task).await
     }
 
-    async fn workers(&self, limit: u32) -> Result<Vec<WorkerRecord>> {
-        reads::workers(self, limit).await
+    async fn workers(&self, state: Option<WorkerState>, limit: u32) -> Result<Vec<WorkerRecord>> {
+        reads::workers(self, state, limit).await
     }
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {

@@ -7,5 +7,6 @@ SELECT w.id AS "id!: i64", w.name AS "name!: String", w.incarnation AS "incarnat
         WHERE b.worker_id = w.id AND b.ended IS NULL AND s.batch_id = b.id AND s.attempt = j.value ->> 1
           AND s.state IN ('leased', 'in_progress')) AS "steps_held!: i64"
 FROM workers AS w
+WHERE ?2 IS NULL OR w.state = ?2
 ORDER BY w.id DESC
 LIMIT ?1

@@ -43,18 +43,25 @@ type SettledLine = (i64, Option<i64>, Option<i64>, Option<u8>);
 
 async fn analytics(store: &SqliteStore, query: &AnalyticsQuery) -> Result<AnalyticsReadings> {
     let (since, namespace, sample) = (query.since.0, query.namespace.as_deref(), i64::from(query.sample));
-    store.counters.statement();
+    for _ in 0..3 {
+        store.counters.statement();
+    }
     let counts = sqlx::query_file_as!(TaskCountsRow, "queries/analytics_tasks.sql", since, namespace);
-    let counts = counts.fetch_one(&store.readers).await.map_err(engine("count the tasks"))?;
-    store.counters.statement();
-    let row = sqlx::query_file!("queries/analytics_durations.sql", since, namespace, sample);
-    let row = row.fetch_one(&store.readers).await.map_err(engine("read the tasks' durations"))?;
-    let durations: Vec<DurationColumns> = json("durations of tasks", &row.durations)?;
-    store.counters.statement();
-    let row = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
-    let row = row.fetch_one(&store.readers).await.map_err(engine("read the newest attempts"))?;
-    let running: Vec<(i64, i64, u8)> = json("attempts of tasks", &row.running)?;
-    let settled: Vec<SettledLine> = json("attempts of tasks", &row.settled)?;
+    let durations = sqlx::query_file!("queries/analytics_durations.sql", since, namespace, sample);
+    let attempts = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
+    // Beside each other: none needs another's answer, and each walks many rows.
+    let _turn = store.figures.lock().await;
+    let (counts, durations, attempts) = tokio::join!(
+        counts.fetch_one(&store.readers),
+        durations.fetch_one(&store.readers),
+        attempts.fetch_one(&store.readers)
+    );
+    let counts = counts.map_err(engine("count the tasks"))?;
+    let durations = durations.map_err(engine("read the tasks' durations"))?;
+    let attempts = attempts.map_err(engine("read the newest attempts"))?;
+    let durations: Vec<DurationColumns> = json("durations of tasks", &durations.durations)?;
+    let running: Vec<(i64, i64, u8)> = json("attempts of tasks", &attempts.running)?;
+    let settled: Vec<SettledLine> = json("attempts of tasks", &attempts.settled)?;
     let running = running.into_iter().map(|(at, us, code)| -> RunningColumns { (at, us, status(code)) });
     let settled = settled
         .into_iter()

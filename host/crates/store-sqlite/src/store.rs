@@ -15,7 +15,7 @@ use stepwright_store::{
     Added, AttemptRecord, AuditedTask, Glance, NewOrchestrator, NewPlugin, NewTemplate, NewToken, NoteRecord,
     OrchestratorRecord, PauseRecord, PluginRecord, Result, Round, StepStatistics, Store, StoreCounters,
     SuspectRecord, TaskFilter, TaskRecord, TaskSummary, TemplateRecord, TemplateSource, TokenRecord,
-    TokenScope, ValidToken, WorkerRecord,
+    TokenScope, ValidToken, WorkerRecord, WorkerState,
 };
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{BatchId, Plan, PlanId, TaskId, Timestamp, TokenId, WorkerId};
@@ -70,6 +70,8 @@ pub struct SqliteStore {
     /// A connection that removes, where it can be another one than the writer. It checks no foreign keys: for want of an index,
     /// which every lease would have to pay for, that would read whole tables for each batch. The statements look for themselves.
     pub(crate) remover: Option<SqlitePool>,
+    /// Held while figures of the whole are read: that takes several readers at once, and the rest are for the pump.
+    pub(crate) figures: Arc<tokio::sync::Mutex<()>>,
     pub(crate) counters: Arc<Counters>,
     /// The last batch that was made through this store; 0 while that is not known.
     pub(crate) last_batch: Arc<AtomicI64>,
@@ -116,6 +118,7 @@ impl SqliteStore {
             writer: pool.clone(),
             readers: pool,
             remover: None,
+            figures: Arc::default(),
             counters: Arc::default(),
             last_batch: Arc::default(),
         };
@@ -147,7 +150,8 @@ impl SqliteStore {
         // Readers open when they are first needed; a short-lived command often needs none.
         let readers = pool().max_connections(readers_max.max(1)).connect_lazy_with(options.clone());
         let remover = Some(pool().max_connections(1).connect_lazy_with(options.foreign_keys(false)));
-        Ok(Self { writer, readers, remover, counters: Arc::default(), last_batch: Arc::default() })
+        let (counters, last_batch, figures) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { writer, readers, remover, figures, counters, last_batch })
     }
 
     /// Which migrations the database has.
@@ -291,8 +295,8 @@ impl Store for SqliteStore {
         reads::notes(self, task).await
     }
 
-    async fn workers(&self, limit: u32) -> Result<Vec<WorkerRecord>> {
-        reads::workers(self, limit).await
+    async fn workers(&self, state: Option<WorkerState>, limit: u32) -> Result<Vec<WorkerRecord>> {
+        reads::workers(self, state, limit).await
     }
 
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>> {

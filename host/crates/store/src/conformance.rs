@@ -19,6 +19,7 @@ pub mod plugins;
 pub mod retention;
 pub mod tasks;
 pub mod tokens;
+pub mod webhooks;
 pub mod workers;
 
 use std::sync::Arc;
@@ -133,6 +134,15 @@ macro_rules! conformance {
                 a_rotated_token_and_the_new_one_are_valid_together,
                 a_revoked_token_is_not_valid_any_more,
                 the_use_of_a_token_is_noted;
+            webhooks:
+                a_webhook_is_kept_and_its_secret_is_not_shown,
+                a_name_has_one_webhook,
+                one_at_a_time_speaks_for_a_webhook,
+                a_released_webhook_is_free,
+                each_webhook_goes_to_one_of_those_that_ask,
+                a_holder_notes_how_far_a_webhook_has_come,
+                a_disabled_webhook_is_held_by_nobody,
+                a_removed_webhook_leaves_nothing;
             ledger:
                 a_batch_keeps_who_made_it_who_got_it_and_how_it_ended,
                 batches_are_listed_by_filter_and_page,
@@ -151,6 +161,7 @@ macro_rules! conformance {
             performance:
                 figures_are_those_of_a_plain_count,
                 the_slowest_are_found_among_all,
+                staffing_is_about_steps_that_could_be_claimed,
                 health_counts_what_stands_where,
                 what_cannot_be_counted_is_said,
                 a_task_is_told_as_a_whole;

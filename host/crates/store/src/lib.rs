@@ -103,8 +103,8 @@ pub trait Store: Ledger + Retention + Performance + Events + Webhooks + Send + S
     async fn attempts(&self, task: TaskId) -> Result<Vec<AttemptRecord>>;
     /// Every note about a task, oldest first.
     async fn notes(&self, task: TaskId) -> Result<Vec<NoteRecord>>;
-    /// Workers that joined, the latest first, at most `limit`.
-    async fn workers(&self, limit: u32) -> Result<Vec<WorkerRecord>>;
+    /// Workers in this state, or in any, the latest that joined first, at most `limit`.
+    async fn workers(&self, state: Option<WorkerState>, limit: u32) -> Result<Vec<WorkerRecord>>;
     /// Step attempts by plan and step since a moment: counts and execution times, for summaries.
     async fn step_statistics(&self, since: Timestamp) -> Result<Vec<StepStatistics>>;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stepwright_orchestrator::catalog::{self, TaskRequest};
 use stepwright_orchestrator::request::{Desk, InputProblem, context as started_with, delay, moment};
-use stepwright_store::{Created, NewTask, Store, WorkerRecord, WorkerState};
+use stepwright_store::{Created, NewTask, Store, WorkerState};
 use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{TaskId, Timestamp};
 
@@ -19,9 +19,6 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::watch::{Counts, Watched};
 use crate::{input, output};
-
-/// Of the workers that joined last, so many are asked whether one is there.
-const WORKERS_SEEN_MAX: u32 = 1_000;
 
 pub(super) const EXAMPLES: &str = "\
 A batch has one JSON object a line: {\"context\": …}, and if wanted \"idempotency_key\", \"tags\", \"priority\", and \"at\" or \"in\".
@@ -208,8 +205,7 @@ fn tell(created: &[Created], context: &Context) -> Result<(), CliError> {
 
 /// Waiting is in vain as long as nobody runs steps.
 async fn warn_without_workers(store: &dyn Store, context: &Context) -> Result<(), CliError> {
-    let is_there = |worker: &WorkerRecord| worker.state == WorkerState::Joined;
-    if !context.json && !store.workers(WORKERS_SEEN_MAX).await?.iter().any(is_there) {
+    if !context.json && store.workers(Some(WorkerState::Joined), 1).await?.is_empty() {
         output::hint(
             "no worker is there yet; start one with 'stepwright work', or everything with 'stepwright dev'",
         );

@@ -32,7 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
 struct WhichWorkers {
     /// Whether those that left or were lost are listed as well.
     all: Option<bool>,
-    /// Of those that joined last, at most so many are looked at; 50 without it.
+    /// At most so many, those that joined last; 50 without it.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
@@ -41,8 +41,8 @@ async fn workers(
     State(app): State<App>,
     Query(which): Query<WhichWorkers>,
 ) -> Result<Answer<WorkerList>, Problem> {
-    let mut workers = app.store().workers(page(which.limit)?).await?;
-    workers.retain(|worker| which.all == Some(true) || worker.state == WorkerState::Joined);
+    let state = (which.all != Some(true)).then_some(WorkerState::Joined);
+    let workers = app.store().workers(state, page(which.limit)?).await?;
     Ok(Answer::ok(WorkerList { workers: workers.into_iter().map(Worker::from).collect() }))
 }
 

@@ -3,7 +3,7 @@
 use super::{NOW, at, committed, payload, worker};
 use crate::{NewOrchestrator, NewWorker, OrchestratorRecord, Store, WorkerState};
 
-fn orchestrator(incarnation: &str, endpoints: &[&str]) -> NewOrchestrator {
+pub(super) fn orchestrator(incarnation: &str, endpoints: &[&str]) -> NewOrchestrator {
     NewOrchestrator {
         incarnation: incarnation.to_owned(),
         host: "machine".to_owned(),

@@ -241,7 +241,7 @@ pub async fn workers_go_once_nothing_refers_to_them(store: &dyn Store) {
     assert_eq!(kept, [needed]);
     assert_eq!(store.remove_workers(at(50), &kept).await.unwrap().workers, 1);
     let mut left: Vec<WorkerId> =
-        store.workers(ALL).await.unwrap().into_iter().map(|worker| worker.id).collect();
+        store.workers(None, ALL).await.unwrap().into_iter().map(|worker| worker.id).collect();
     left.sort();
     assert_eq!(left, [world.worker, needed, recent]);
 }

@@ -44,7 +44,7 @@ pub async fn a_worker_that_is_gone_is_not_renewed(store: &dyn Store) {
     assert_eq!(committed!(store, leave(&both, "o", at(11))).len(), 2);
     assert_eq!(committed!(store, leave(&[(lost, WorkerState::Left)], "o", at(12))), []);
     assert_eq!(committed!(store, renew(&[lost, left], "o", at(99), at(12))), []);
-    let found = store.workers(10).await.unwrap();
+    let found = store.workers(None, 10).await.unwrap();
     let found: Vec<_> = found.iter().map(|worker| (worker.id, worker.state, worker.seen_at)).collect();
     assert_eq!(found, [(left, WorkerState::Left, at(11)), (lost, WorkerState::Lost, at(11))]);
     assert_eq!(committed!(store, expired(at(99))), []);
@@ -87,19 +87,26 @@ pub async fn workers_are_listed_with_the_steps_that_they_hold(store: &dyn Store)
     let keys = world.lease().await;
     committed!(store, complete(&[completed(keys[0], "1")], NOW));
     committed!(store, started(&[crate::RunningAttempt { key: keys[1], fraction: None, note: None }]));
-    let workers = store.workers(10).await.unwrap();
+    let workers = store.workers(None, 10).await.unwrap();
     let held: Vec<_> = workers.iter().map(|worker| (worker.id, worker.steps_held)).collect();
     assert_eq!(held, [(idle, 0), (world.worker, 2)]);
     let found = &workers[0];
     assert_eq!((&*found.name, &*found.incarnation, &*found.host), ("idle", "i-1", "machine"));
     assert_eq!((found.pid, found.slots, found.state), (4711, 8, WorkerState::Joined));
     assert_eq!((found.joined_at, found.seen_at), (at(1), at(1)));
-    assert_eq!(store.workers(1).await.unwrap().len(), 1);
+    assert_eq!(store.workers(None, 1).await.unwrap().len(), 1);
     committed!(store, end(&[failed(keys[1], standing(StepState::Ready, 1, 0), None)], NOW));
     let again = NewBatch { worker: idle, steps: vec![(keys[1].step, 2)] };
     committed!(store, lease(&[again], "o", NOW));
-    let held: Vec<u64> = store.workers(10).await.unwrap().iter().map(|worker| worker.steps_held).collect();
+    let held: Vec<u64> =
+        store.workers(None, 10).await.unwrap().iter().map(|worker| worker.steps_held).collect();
     assert_eq!(held, [1, 1]);
+    committed!(store, leave(&[(world.worker, WorkerState::Left)], "o", NOW));
+    for (state, ids) in [(WorkerState::Joined, [idle]), (WorkerState::Left, [world.worker])] {
+        // The other one is not what fills the list.
+        let found = store.workers(Some(state), 1).await.unwrap();
+        assert_eq!(found.iter().map(|worker| worker.id).collect::<Vec<_>>(), ids);
+    }
 }
 
 /// Ready now, or by its retry time; otherwise when.
