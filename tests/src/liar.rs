@@ -136,7 +136,7 @@ pub fn forged(told: &StepOutcome) -> StepSummary {
     StepSummary { digest: Digest::of(b"forged"), ..line(told) }
 }
 
-/// An orchestrator in this process, in front of a database in memory.
+/// An orchestrator in this process, usually in front of a database in memory.
 pub struct InProcess {
     /// Its database.
     pub store: Arc<dyn Store>,
@@ -149,10 +149,13 @@ pub struct InProcess {
 
 impl InProcess {
     /// Starts it, and a liar as its only worker.
-    #[allow(clippy::disallowed_methods, reason = "it joins its only task when it stops")]
     pub async fn start() -> (Self, Liar) {
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::in_memory().await.expect("a database in memory opens"));
+        Self::over(Arc::new(SqliteStore::in_memory().await.expect("a database in memory opens"))).await
+    }
+
+    /// The same in front of this database.
+    #[allow(clippy::disallowed_methods, reason = "it joins its only task when it stops")]
+    pub async fn over(store: Arc<dyn Store>) -> (Self, Liar) {
         let mut options = OrchestratorOptions::new("test");
         // The liar speaks when the test wants it to; on a busy machine it must not be taken for dead.
         (options.heartbeat_ms, options.lease_ms) = (60_000, 600_000);

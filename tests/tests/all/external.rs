@@ -1,6 +1,11 @@
 //! Steps that workers of the application's own run: each handler's steps go to whoever serves it, and wait for nobody else.
 
+use std::sync::Arc;
+
+use sqlx::postgres::PgListener;
+use stepwright_postgres_harness::Database;
 use stepwright_store::{NewTask, TaskFilter};
+use stepwright_store_postgres::{PostgresOptions, PostgresStore};
 use stepwright_tests::liar::{InProcess, Liar, line, truth};
 use stepwright_tests::model::Script;
 use stepwright_tests::rig::plan;
@@ -83,5 +88,28 @@ async fn each_handler_has_its_workers_and_nobody_waits_for_anothers() {
     for worker in [components, ruby, fax] {
         worker.close().await;
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn other_orchestrators_are_called_for_external_steps_that_nobody_here_serves() {
+    let database = Database::fresh().await;
+    let store = PostgresStore::connect(&database.url(), PostgresOptions::default()).await.unwrap();
+    let (world, mut components) = InProcess::over(Arc::new(store)).await;
+    let mut listener = PgListener::connect(&database.url()).await.unwrap();
+    listener.listen("stepwright").await.unwrap();
+    // Its worker has room for more of its kind, so that nothing but external steps is left over. Calls are a quarter of a second
+    // apart, so that the first tasks may go without one.
+    let tasks = async {
+        loop {
+            start(&world).await;
+            work(&mut components, &["s0"]).await;
+        }
+    };
+    tokio::select! {
+        call = listener.recv() => assert_eq!(call.unwrap().channel(), "stepwright"),
+        () = tasks => {}
+    }
+    components.close().await;
     world.stop().await;
 }

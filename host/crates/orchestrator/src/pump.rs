@@ -80,6 +80,8 @@ pub struct Orchestrator {
     /// Components that lost workers lately, as of the last tick.
     suspects: BTreeSet<Digest>,
     announced_at: Option<tokio::time::Instant>,
+    /// A round that others should know of came too soon after the last announcement.
+    announce_owed: bool,
     /// The last round left claimable steps behind, for want of room.
     more: bool,
     /// Items are applied one by one after a round that failed on its content.
@@ -144,6 +146,7 @@ impl Orchestrator {
             audit_from: TaskId(0),
             suspects: BTreeSet::new(),
             announced_at: None,
+            announce_owed: false,
             more: false,
             isolating: 0,
             not_before: None,
@@ -228,15 +231,19 @@ impl Orchestrator {
         let mut runner = self.runner.take()?;
         let input = Box::new(self.take_input());
         let replies = std::mem::take(&mut self.replies);
-        let announce_due = self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE);
+        let may_announce = self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE);
+        let announce_owed = self.announce_owed;
         Some(Box::pin(async move {
-            let result = runner.run(&input).await;
-            // The workers of another orchestrator may have the room that ours do not.
-            if announce_due
-                && result.as_ref().is_ok_and(|output| output.more)
-                && let Err(error) = runner.store.announce().await
+            let mut result = runner.run(&input).await;
+            // The workers of another orchestrator may have the room, or the handlers, that ours do not.
+            if let Ok(output) = &mut result
+                && may_announce
+                && (announce_owed || output.concerns_others)
             {
-                tracing::debug!(%error, "failed to wake the other orchestrators; they look by themselves");
+                output.announced = true;
+                if let Err(error) = runner.store.announce().await {
+                    tracing::debug!(%error, "failed to wake the other orchestrators; they look by themselves");
+                }
             }
             (runner, input, replies, result)
         }))

@@ -8,7 +8,7 @@ use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Ack, Cancel, ComponentPart, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
-use super::{ANNOUNCE_PAUSE, Orchestrator, RETRY_DELAY, RoundDone};
+use super::{Orchestrator, RETRY_DELAY, RoundDone};
 use crate::handle::{HandleError, StartReply};
 use crate::round::{Counts, RoundInput, RoundOutput, SentBatch, earlier};
 use crate::session::{HeldBatch, Session};
@@ -64,10 +64,10 @@ impl Orchestrator {
             self.suspects.remove(digest);
         }
         self.more = output.more;
-        if output.more && self.announced_at.is_none_or(|at| at.elapsed() >= ANNOUNCE_PAUSE) {
-            // The round has just done so.
+        if output.announced {
             self.announced_at = Some(tokio::time::Instant::now());
         }
+        self.announce_owed = !output.announced && (self.announce_owed || output.concerns_others);
         // Room that opened up while the round ran is used at once.
         let rooms = self.sessions.rooms();
         self.gathered.look.claim |= output.more && rooms.iter().any(|room| room.wasm);

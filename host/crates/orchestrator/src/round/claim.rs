@@ -30,6 +30,12 @@ impl Work<'_> {
     pub(super) async fn claim(&mut self, input: &RoundInput) -> Result<(), StoreError> {
         let mut found = self.of_plugins(input).await?;
         found.append(&mut self.of_external_handlers(input).await?);
+        self.deal_out(found, input).await?;
+        self.out.concerns_others |= self.out.more || self.out.more_external;
+        Ok(())
+    }
+
+    async fn deal_out(&mut self, found: Vec<ReadyStep>, input: &RoundInput) -> Result<(), StoreError> {
         let ready = self.unpaused(found).await?;
         if ready.is_empty() {
             return Ok(());
@@ -68,6 +74,8 @@ impl Work<'_> {
     /// The same for external handlers. What none of our workers serves is not ours to look for.
     async fn of_external_handlers(&mut self, input: &RoundInput) -> Result<Vec<ReadyStep>, StoreError> {
         let serving = || input.rooms.iter().filter(|room| !room.external.is_empty());
+        let served = |handler: &String| serving().any(|room| room.external.contains(handler));
+        self.out.concerns_others |= self.external_ready.iter().any(|handler| !served(handler));
         let room: usize = serving().map(|room| room.steps).sum();
         if !(input.look.external || self.ready) || room == 0 {
             return Ok(Vec::new());

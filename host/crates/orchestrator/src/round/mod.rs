@@ -153,6 +153,10 @@ pub(crate) struct RoundOutput {
     pub(crate) more: bool,
     /// Claimable steps of external handlers were left behind that a worker of ours serves.
     pub(crate) more_external: bool,
+    /// Claimable steps were left behind, or made, for which another orchestrator's workers may have the room or the handler.
+    pub(crate) concerns_others: bool,
+    /// The others were told that there is something.
+    pub(crate) announced: bool,
     /// When the next waiting step becomes claimable, as far as this round knows.
     pub(crate) next_ready_at: Option<Timestamp>,
     /// Components that became suspects, or are none any more.
@@ -211,6 +215,10 @@ struct Work<'a> {
     inputs: BTreeMap<TaskId, TaskInput>,
     /// Steps became claimable in this round.
     ready: bool,
+    /// Those external handlers of which steps are among them.
+    external_ready: BTreeSet<String>,
+    /// The external handlers of steps of which a parent finished.
+    external_children: BTreeMap<StepId, String>,
     reported: Vec<(AttemptKey, Digest)>,
     waiting: Vec<(BatchId, Vec<Reported>, u32)>,
     opened: Vec<(BatchId, BookEntry)>,
@@ -243,6 +251,8 @@ impl Runner {
             touched: BTreeSet::new(),
             inputs: BTreeMap::new(),
             ready: false,
+            external_ready: BTreeSet::new(),
+            external_children: BTreeMap::new(),
             reported: Vec::new(),
             waiting: Vec::new(),
             opened: Vec::new(),
@@ -305,6 +315,10 @@ impl Work<'_> {
         let finished: Vec<(StepId, u32)> = std::mem::take(&mut self.parents_finished).into_iter().collect();
         let ready: BTreeSet<StepId> = self.tx.release(&finished).await?.into_iter().collect();
         self.ready |= !ready.is_empty();
+        let handlers = std::mem::take(&mut self.external_children);
+        self.external_ready.extend(
+            handlers.into_iter().filter(|(step, _)| ready.contains(step)).map(|(_, handler)| handler),
+        );
         for (step, children) in self.finished.drain(..) {
             if !children.iter().any(|child| ready.contains(child)) {
                 self.touched.insert(step.task());
@@ -324,6 +338,10 @@ impl Work<'_> {
             let input = TaskInput { task: created.task, context: new.context, tags: new.tags };
             self.inputs.insert(created.task, input);
             self.out.next_ready_at = earlier(self.out.next_ready_at, new.start_at);
+            let first = |at: u16| new.parents.get(usize::from(at)).is_some_and(|parents| *parents == 0);
+            let external =
+                new.external.iter().filter(|(at, _)| first(*at)).map(|(_, handler)| handler.clone());
+            self.external_ready.extend(external);
         }
         let mut created = created.into_iter();
         self.out.created = starts.iter().map(|tasks| created.by_ref().take(tasks.len()).collect()).collect();

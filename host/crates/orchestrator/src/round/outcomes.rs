@@ -64,6 +64,9 @@ impl Work<'_> {
             }
             for child in &children {
                 *self.parents_finished.entry(*child).or_default() += 1;
+                if let Some(handler) = entry.step(*child)?.external() {
+                    self.external_children.insert(*child, handler.to_owned());
+                }
             }
             self.finished.push((key.step, children));
             keys.push(*key);
@@ -106,7 +109,11 @@ impl Work<'_> {
             .map_err(|illegal| StoreError::Inconsistent(format!("step {}: {illegal}", leased.key.step)))?;
         let ready_at = moved.delay.filter(|delay| !delay.is_zero()).map(|delay| self.now.after(delay));
         if moved.to.state == StepState::Ready {
-            self.ready |= ready_at.is_none();
+            if ready_at.is_none() {
+                self.ready = true;
+                let handler = entry.step(leased.key.step)?.external();
+                self.external_ready.extend(handler.map(str::to_owned));
+            }
             self.out.next_ready_at = earlier(self.out.next_ready_at, ready_at);
             self.out.counts.retries += 1;
         } else {
