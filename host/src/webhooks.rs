@@ -11,7 +11,7 @@ use stepwright_orchestrator::webhooks::{self, Courier, Webhooks};
 use stepwright_store::Store;
 use tokio::sync::Notify;
 
-use crate::clock::random;
+use crate::clock::{random, random_bits};
 use crate::compose;
 use crate::context::Context;
 use crate::error::CliError;
@@ -63,8 +63,5 @@ pub(crate) fn speaker(
 
 /// A new secret.
 pub(crate) fn secret() -> Result<String, CliError> {
-    let mut bits = [0_u8; 32];
-    getrandom::fill(&mut bits)
-        .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
-    Ok(webhooks::secret(&bits))
+    Ok(webhooks::secret(&random_bits()?))
 }

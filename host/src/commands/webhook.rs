@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use serde::Serialize;
-use stepwright_orchestrator::feed::Position;
-use stepwright_orchestrator::webhooks::check;
+use stepwright_orchestrator::feed::{Feed, Position};
+use stepwright_orchestrator::webhooks::{beginning, check};
 use stepwright_store::{NewWebhook, WebhookFilter, WebhookRecord, WebhookSecret};
 use stepwright_workflow::Timestamp;
 
@@ -140,10 +140,8 @@ async fn add(arguments: &AddArguments, context: &Context) -> Result<Exit, CliErr
     check(&webhook, &Sender::checking(context)).map_err(|bad| CliError::new(bad.to_string()))?;
     let file = out.as_deref().map(|path| SecretFile::new(path, &webhook.secret.0)).transpose()?;
     let store = context.store().await?;
-    webhook.position = match after {
-        Some(position) => position.to_string(),
-        None => store.event_bounds().await?.newest.to_string(),
-    };
+    let position = beginning(&Feed::new(store.clone()), *after).await;
+    webhook.position = position.map_err(|error| CliError::new(format!("--after: {error}")))?;
     store.add_webhook(&webhook, context.now()).await?;
     context.wake(store.as_ref()).await;
     let file = file.map(SecretFile::keep).transpose()?;

@@ -56,6 +56,11 @@ fn told(events: &[Value]) -> Vec<(&str, Option<&str>)> {
 
 /// Takes one request, answers it with a status, and returns its id and its event. It is signed with the secret.
 fn receive(listener: &TcpListener, secret: &str, status: u16) -> (String, Value) {
+    receive_as(listener, secret, |_| status)
+}
+
+/// The same with a status for each event.
+fn receive_as(listener: &TcpListener, secret: &str, status: impl Fn(&Value) -> u16) -> (String, Value) {
     let (mut connection, _) = listener.accept().expect("somebody comes");
     let mut reader = BufReader::new(connection.try_clone().expect("a handle"));
     let mut headers = BTreeMap::new();
@@ -73,8 +78,10 @@ fn receive(listener: &TcpListener, secret: &str, status: u16) -> (String, Value)
     let body = String::from_utf8(body).expect("text");
     let signed = sign(secret, &headers["webhook-id"], &headers["webhook-timestamp"], &body);
     assert_eq!(Ok(&headers["webhook-signature"]), signed.as_ref());
+    let event: Value = serde_json::from_str(&body).expect("JSON");
+    let status = status(&event);
     write!(connection, "HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n").expect("it reads");
-    (headers["webhook-id"].clone(), serde_json::from_str(&body).expect("JSON"))
+    (headers["webhook-id"].clone(), event)
 }
 
 /// Events until every one of these tasks is complete, by task.
@@ -153,6 +160,18 @@ fn everything_that_happens_is_told_in_order_and_none_is_lost() {
     for task in &many {
         assert_eq!(told(&by_task[task]), told(&story));
     }
+
+    // What is refused holds up its own task, and no other.
+    let (stuck, other) = (run(), run());
+    loop {
+        let (_, event) =
+            receive_as(&listener, &secret, |event| if event["task"] == stuck { 500 } else { 200 });
+        assert!(event["task"] != stuck || event["event"] == "task.initialized", "{event}");
+        if event["task"] == other && event["event"] == "task.completed" {
+            break;
+        }
+    }
+    assert_eq!(told(&receive_all(&listener, &secret, 1)[&stuck]), told(&story));
 
     // Nobody takes anything, and the process dies: whoever comes next tells it.
     drop(listener);

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
 use stepwright_orchestrator::feed::Position;
+use stepwright_orchestrator::webhooks::beginning;
 use stepwright_store::{NewWebhook, TokenScope, WebhookFilter, WebhookRecord, WebhookSecret};
 use utoipa::ToSchema;
 
@@ -40,7 +41,7 @@ pub(super) fn routes() -> Vec<Route> {
             .needs(TokenScope::Admin)
             .body::<WebhookOrder>()
             .answers::<MadeWebhook>(StatusCode::CREATED, "The webhook and its secret")
-            .fails(&[Code::AlreadyExists]),
+            .fails(&[Code::AlreadyExists, Code::EventsExpired]),
         deed("/v1/webhooks/{name}", ("get_webhook", "One webhook"), |path| Route::get(path, get)),
         deed("/v1/webhooks/{name}", ("remove_webhook", "Remove a webhook"), |path| Route::delete(path, remove)),
         deed("/v1/webhooks/{name}/enable", ("enable_webhook", "Tell a webhook of events again, from where it was"), |path| {
@@ -105,11 +106,9 @@ async fn make(
             WebhookSecret(drawn.map_err(|why| crate::problem::internal(&std::io::Error::other(why)))?)
         }
     };
-    let position = match order.after.as_deref().map(str::parse::<Position>) {
-        Some(Ok(position)) => position.to_string(),
-        Some(Err(why)) => return Err(Problem::field("after", why.to_string())),
-        None => app.store().event_bounds().await?.newest.to_string(),
-    };
+    let after = order.after.as_deref().map(str::parse::<Position>).transpose();
+    let after = after.map_err(|why| Problem::field("after", why.to_string()))?;
+    let position = beginning(app.feed(), after).await?;
     let webhook = NewWebhook {
         name: order.name,
         url: order.url,
