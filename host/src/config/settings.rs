@@ -232,7 +232,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("api.body_bytes_max", Kind::Size, "4MiB", "The largest body of a request."),
     setting("api.bulk_bytes_max", Kind::Size, "16MiB", "The largest body that starts many tasks."),
-    setting("api.waits_max", COUNT, "1024", "Requests that wait for a task, all together."),
+    setting(
+        "api.waits_max",
+        COUNT,
+        "1024",
+        "Requests that wait for a task, and streams of events, all together.",
+    ),
     setting("api.waits_per_token_max", COUNT, "64", "The same of one token."),
     setting(
         "api.header_timeout",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use stepwright_orchestrator::catalog::PreparedTemplates;
 use stepwright_orchestrator::feed::Feed;
 use stepwright_orchestrator::webhooks::BadWebhook;
 use stepwright_orchestrator::{HandleError, OrchestratorHandle};
@@ -111,6 +112,7 @@ pub(crate) struct Inner {
     /// Whether the process is stopping.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) templates: PreparedTemplates,
     feed: Arc<Feed>,
 }
 
@@ -130,7 +132,8 @@ impl App {
             Some(orchestrator) => orchestrator.feed().clone(),
             None => Feed::new(parts.store.clone()),
         };
-        Self(Arc::new(Inner { parts, gatekeeper, limits, stopping, uploads, feed }))
+        let templates = PreparedTemplates::new(parts.options.environment.as_str());
+        Self(Arc::new(Inner { parts, gatekeeper, limits, stopping, uploads, templates, feed }))
     }
 }
 

@@ -61,7 +61,6 @@ codes! {
     /// There is no such batch.
     BatchNotFound = "batch_not_found", NOT_FOUND, "There is no such batch";
     /// There is no such worker.
-    WorkerNotFound = "worker_not_found", NOT_FOUND, "There is no such worker";
     /// There is no such token.
     TokenNotFound = "token_not_found", NOT_FOUND, "There is no such token";
     /// There is no such webhook.

@@ -149,8 +149,16 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(Problem::new(Code::InvalidRequest, "the body: a JSON object is expected"));
     }
-    serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(Code::InvalidRequest, format!("the body: {error}")))
+    serde_json::from_slice(bytes).map_err(|error| {
+        // Once more, and slower, for the name of the field.
+        let mut again = serde_json::Deserializer::from_slice(bytes);
+        match serde_path_to_error::deserialize::<_, T>(&mut again) {
+            Err(found) if found.path().iter().next().is_some() => {
+                Problem::field(&found.path().to_string(), found.inner().to_string())
+            }
+            _ => Problem::new(Code::InvalidRequest, format!("the body: {error}")),
+        }
+    })
 }
 
 /// A text that a database can keep and a person can read.

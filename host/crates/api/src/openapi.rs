@@ -37,6 +37,9 @@ const TAGS: &[(&str, &str)] = &[
     ("fleet", "Who is there"),
     ("pauses", "What is held up"),
     ("tokens", "Who may ask"),
+    ("performance", "How the whole does"),
+    ("events", "What happens, as it happens"),
+    ("webhooks", "Who else is told of it"),
 ];
 
 /// The document.

@@ -90,6 +90,16 @@ impl Problem {
         Self::new(Code::InvalidRequest, format!("{field}: {message}"))
             .with_errors(vec![FieldError::new(field, message)])
     }
+
+    /// The same about the template of a task that is one of several: `place` is `tasks[3].`, or empty for the only one.
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        if !place.is_empty() && self.code != Code::Internal {
+            self.detail = format!("{place}template: {}", self.detail);
+            let about = self.errors.iter_mut().filter(|error| error.field == "template");
+            about.for_each(|error| error.field.insert_str(0, place));
+        }
+        self
+    }
 }
 
 impl IntoResponse for Problem {

@@ -175,9 +175,7 @@ impl Route {
 
     /// The JSON that it answers with.
     pub(crate) fn answers<T: ToSchema>(mut self, status: StatusCode, what: &'static str) -> Self {
-        let content = self.reference::<T>();
-        self.collect::<T>();
-        self.answers.insert(status.as_u16(), (what, Some(("application/json", content))));
+        self.answer::<T>(status, "application/json", what);
         self
     }
 
@@ -191,10 +189,14 @@ impl Route {
 
     /// A stream of messages that it answers with, the data of each of which is this as JSON.
     pub(crate) fn answers_stream<T: ToSchema>(mut self, what: &'static str) -> Self {
+        self.answer::<T>(StatusCode::OK, "text/event-stream", what);
+        self
+    }
+
+    fn answer<T: ToSchema>(&mut self, status: StatusCode, kind: &'static str, what: &'static str) {
         let content = self.reference::<T>();
         self.collect::<T>();
-        self.answers.insert(StatusCode::OK.as_u16(), (what, Some(("text/event-stream", content))));
-        self
+        self.answers.insert(status.as_u16(), (what, Some((kind, content))));
     }
 
     /// Problems beside those that each route may have.

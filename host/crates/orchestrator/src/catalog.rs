@@ -3,7 +3,8 @@
 //! A template is checked against the registered plugins when it is added. When tasks are started it is resolved once more,
 //! so that a newer plugin serves new tasks, and the plan that comes out is what the tasks keep.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use semver::Version;
 use stepwright_registry::{Description, ParentDescription};
@@ -130,9 +131,71 @@ pub async fn prepare(
     environment: &str,
 ) -> Result<Prepared, CatalogError> {
     let found = find(store, reference).await?;
+    resolved(store, &found, &Plugins::load(store).await?, environment).await
+}
+
+async fn resolved(
+    store: &dyn Store,
+    found: &TemplateSource,
+    plugins: &Plugins,
+    environment: &str,
+) -> Result<Prepared, CatalogError> {
     let template = Template::parse(&full_name(&found.record), &found.source)?;
-    let plan = template.resolve(environment, &Plugins::load(store).await?)?;
+    let plan = template.resolve(environment, plugins)?;
     Prepared::new(store.add_plan(&plan).await?, plan)
+}
+
+/// Templates that were prepared before, for one environment. What a plan is made of is read each time and compared, so that
+/// whatever anybody registers or retires counts for the next task; only parsing and resolving is done once.
+#[derive(Debug)]
+pub struct PreparedTemplates {
+    environment: String,
+    kept: Mutex<Kept>,
+}
+
+/// All that were prepared with the same plugins.
+#[derive(Debug, Default)]
+struct Kept {
+    plugins: Vec<PluginRecord>,
+    by_reference: HashMap<String, (TemplateSource, Arc<Prepared>)>,
+}
+
+/// Templates kept at once.
+const KEPT_MAX: usize = 256;
+
+impl PreparedTemplates {
+    /// None so far.
+    pub fn new(environment: impl Into<String>) -> Self {
+        Self { environment: environment.into(), kept: Mutex::default() }
+    }
+
+    /// What [`prepare`] gives, with two statements where that was given before.
+    pub async fn get(&self, store: &dyn Store, reference: &str) -> Result<Arc<Prepared>, CatalogError> {
+        let found = find(store, reference).await?;
+        let plugins = store.plugins().await?;
+        if let Some((source, prepared)) = self.kept(&plugins).by_reference.get(reference)
+            && *source == found
+        {
+            return Ok(prepared.clone());
+        }
+        let offers = Plugins::of(&plugins)?;
+        let prepared = Arc::new(resolved(store, &found, &offers, &self.environment).await?);
+        let mut kept = self.kept(&plugins);
+        if kept.by_reference.len() >= KEPT_MAX {
+            kept.by_reference.clear();
+        }
+        kept.by_reference.insert(reference.to_owned(), (found, prepared.clone()));
+        Ok(prepared)
+    }
+
+    /// What is kept of these plugins: nothing if they are others than before.
+    fn kept(&self, plugins: &[PluginRecord]) -> MutexGuard<'_, Kept> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.plugins != plugins {
+            *kept = Kept { plugins: plugins.to_vec(), ..Kept::default() };
+        }
+        kept
+    }
 }
 
 /// What new tasks of a registered template would run now, in one environment.
@@ -234,7 +297,11 @@ pub struct Plugins(Vec<PluginOffer>);
 impl Plugins {
     /// Reads them from the store.
     pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
-        store.plugins().await?.iter().map(offer).collect::<Result<_, _>>().map(Self)
+        Self::of(&store.plugins().await?)
+    }
+
+    fn of(records: &[PluginRecord]) -> Result<Self, StoreError> {
+        records.iter().map(offer).collect::<Result<_, _>>().map(Self)
     }
 }
 

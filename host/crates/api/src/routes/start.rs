@@ -1,11 +1,12 @@
 //! Tasks are started: one, or many at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use stepwright_orchestrator::catalog::{self, Prepared, TaskRequest};
+use stepwright_orchestrator::catalog::{Prepared, TaskRequest};
 use stepwright_orchestrator::request::{Desk, InputProblem, delay, key_is_good, moment, tag_is_good};
 use stepwright_store::{Created, NewTask, TokenScope};
 use stepwright_workflow::step::StepState;
@@ -193,7 +194,7 @@ fn refused(what: &str, errors: Vec<FieldError>) -> Problem {
 /// Checks requests against templates, each of which is prepared once.
 struct Tray<'a> {
     app: &'a Inner,
-    prepared: HashMap<String, Prepared>,
+    prepared: HashMap<String, Arc<Prepared>>,
     now: Timestamp,
 }
 
@@ -201,12 +202,11 @@ impl Tray<'_> {
     /// The template of this name, ready to be started.
     async fn prepared(&mut self, reference: &str) -> Result<&Prepared, Problem> {
         if !self.prepared.contains_key(reference) {
-            let environment = &self.app.options().environment;
-            let prepared = catalog::prepare(self.app.store(), reference, environment).await?;
+            let prepared = self.app.templates.get(self.app.store(), reference).await?;
             self.prepared.insert(reference.to_owned(), prepared);
         }
         let missing = || Problem::new(Code::Internal, "a template that was prepared is not there");
-        self.prepared.get(reference).ok_or_else(missing)
+        self.prepared.get(reference).map(AsRef::as_ref).ok_or_else(missing)
     }
 
     /// The task that a request makes, or everything that is wrong with its values.
@@ -236,7 +236,7 @@ impl Tray<'_> {
             idempotency_key: wanted.idempotency_key,
             start_at,
         };
-        let prepared = self.prepared(&wanted.template).await?;
+        let prepared = self.prepared(&wanted.template).await.map_err(|problem| problem.within(place))?;
         if !errors.is_empty() {
             return Ok((None, errors));
         }

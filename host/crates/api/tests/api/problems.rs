@@ -33,7 +33,7 @@ async fn bodies_and_queries_that_cannot_be_understood_are_explained() {
         (json!({}), (bad, "missing field `template`")),
         (json!([]), (bad, "the body")),
         (with("contxt", json!(1)), (bad, "unknown field `contxt`")),
-        (with("priority", json!("high")), (bad, "invalid type")),
+        (with("priority", json!("high")), (bad, "\"field\":\"priority\"")),
         (with("at", json!("tomorrow")), (bad, "RFC 3339")),
         (with("in", json!("soon")), (bad, "not a duration")),
         (
@@ -50,6 +50,18 @@ async fn bodies_and_queries_that_cannot_be_understood_are_explained() {
         (with("idempotency_key", json!("")), ("invalid_context", "\"field\":\"idempotency_key\"")),
     ] {
         check(&rig, start(), body, expect).await;
+    }
+    // Of several tasks, the one is named.
+    for (second, expect) in [
+        (with("priority", json!("high")), (bad, "\"field\":\"tasks[1].priority\"")),
+        (json!({ "context": {} }), (bad, "tasks[1]: missing field `template`")),
+        (
+            with("template", json!("shop/nothing")),
+            ("template_not_found", "tasks[1].template: there is no template"),
+        ),
+        (with("context", json!({})), ("invalid_context", "tasks[1].context")),
+    ] {
+        check(&rig, (Method::POST, "/v1/tasks/bulk"), json!({ "tasks": [good(), second] }), expect).await;
     }
     for (path, expect) in [
         ("/v1/tasks?limit=0", (bad, "1 to 1000")),

@@ -110,6 +110,27 @@ steps:
   - { name: pay, handler: pay, depends_on: check }
 ";
 
+/// A version of the plugin.
+pub(crate) fn plugin(version: &str) -> NewPlugin {
+    let description = json!({
+        "name": "examples/shop", "version": version, "summary": "Sells.",
+        "handlers": [
+            { "name": "check", "summary": "Checks.", "input_schema": "{\"type\":\"object\"}" },
+            { "name": "pay", "summary": "Pays." },
+        ],
+    });
+    NewPlugin {
+        digest: Digest::of(version.as_bytes()),
+        name: "examples/shop".to_owned(),
+        version: version.to_owned(),
+        bytes: 4,
+        description: Payload::of(&description).unwrap(),
+        source: "file".to_owned(),
+        signatures: Payload::parse("[]").unwrap(),
+        imports: Vec::new(),
+    }
+}
+
 /// An API, its database, and a token of each scope.
 pub(crate) struct Rig {
     pub(crate) store: Arc<SqliteStore>,
@@ -189,24 +210,7 @@ impl Rig {
                 store.add_token(&token, NOW).await.unwrap();
             }
         }
-        let description = json!({
-            "name": "examples/shop", "version": "1.0.0", "summary": "Sells.",
-            "handlers": [
-                { "name": "check", "summary": "Checks.", "input_schema": "{\"type\":\"object\"}" },
-                { "name": "pay", "summary": "Pays." },
-            ],
-        });
-        let plugin = NewPlugin {
-            digest: Digest::of(b"shop"),
-            name: "examples/shop".to_owned(),
-            version: "1.0.0".to_owned(),
-            bytes: 4,
-            description: Payload::of(&description).unwrap(),
-            source: "file".to_owned(),
-            signatures: Payload::parse("[]").unwrap(),
-            imports: Vec::new(),
-        };
-        store.add_plugin(&plugin, NOW).await.unwrap();
+        store.add_plugin(&plugin("1.0.0"), NOW).await.unwrap();
         let parts = Parts {
             store: store.clone(),
             orchestrator: None,

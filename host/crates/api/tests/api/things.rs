@@ -1,10 +1,14 @@
 //! Templates, plugins, pauses, tokens, and the process itself.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
+use stepwright_orchestrator::catalog::PreparedTemplates;
+use stepwright_store::Store as _;
 
-use crate::rig::{NOW, Rig, TEMPLATE};
+use crate::rig::{NOW, Rig, TEMPLATE, plugin};
 
 #[tokio::test]
 async fn templates_and_plugins_are_shown_with_what_they_are_made_of() {
@@ -32,6 +36,9 @@ async fn templates_and_plugins_are_shown_with_what_they_are_made_of() {
     assert_eq!(shown["handlers"][0]["input_schema"], json!({ "type": "object" }));
     assert_eq!(shown["handlers"][1]["input_schema"], Value::Null);
 
+    // What was prepared before is not what is started now.
+    let started = json!({ "template": "order", "context": { "order_id": 1 } });
+    assert_eq!(rig.post("/v1/tasks", started.clone()).await.status, 201);
     let deed = |verb: &str| format!("{path}/{verb}");
     let why = || json!({ "reason": "it is wrong", "by": "ann" });
     for (verb, state) in [("disable", "disabled"), ("yank", "yanked"), ("quarantine", "quarantined")] {
@@ -44,9 +51,9 @@ async fn templates_and_plugins_are_shown_with_what_they_are_made_of() {
     assert_eq!(rig.post(&deed("yank"), why()).await.code(), "conflict");
     let refused = rig.get("/v1/templates/shop/order/plan").await;
     assert_eq!(refused.code(), "invalid_template", "{}", refused.text);
-    let started = json!({ "template": "order", "context": { "order_id": 1 } });
-    assert_eq!(rig.post("/v1/tasks", started).await.code(), "invalid_template");
+    assert_eq!(rig.post("/v1/tasks", started.clone()).await.code(), "invalid_template");
     assert_eq!(rig.post(&deed("enable"), why()).await.json()["state"], "enabled");
+    assert_eq!(rig.post("/v1/tasks", started).await.status, 201);
     assert_eq!(rig.get("/v1/pauses").await.json(), json!({ "pauses": [] }));
 }
 
@@ -114,4 +121,26 @@ async fn the_process_says_how_it_is_and_what_it_serves() {
         "{}",
         away.text
     );
+}
+
+#[tokio::test]
+async fn a_template_is_prepared_once_and_again_when_anything_about_it_has_changed() {
+    let rig = Rig::new().await;
+    let templates = PreparedTemplates::new("development");
+    let get = async |reference: &str| templates.get(&*rig.store, reference).await.unwrap();
+    let first = get("shop/order").await;
+    let before = rig.store.counters();
+    let again = get("shop/order").await;
+    assert_eq!(rig.store.counters().statements - before.statements, 2);
+    assert!(Arc::ptr_eq(&first, &again) && first.plan.steps[0].plugin_version == "1.0.0");
+
+    rig.store.add_plugin(&plugin("1.1.0"), NOW).await.unwrap();
+    let newer = get("shop/order").await;
+    assert_eq!(newer.plan.steps[0].plugin_version, "1.1.0");
+    let text = TEMPLATE.replace("version: 1.0.0", "version: 2.0.0");
+    assert_eq!(rig.yaml(&text).await.status, 201);
+    assert_eq!(get("shop/order").await.plan.version, "2.0.0");
+    // The version that is named is still the same.
+    let (pinned, kept) = (get("shop/order@1.0.0").await, get("shop/order@1.0.0").await);
+    assert!(Arc::ptr_eq(&pinned, &kept) && pinned.id == newer.id);
 }

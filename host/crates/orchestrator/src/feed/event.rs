@@ -407,3 +407,6 @@ fn plugin(state: PluginState) -> EventName {
         PluginState::Quarantined => EventName::PluginQuarantined,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -277,12 +277,13 @@ impl Feed {
     async fn plans(&self, row: &EventRow) -> Result<event::Plans, FeedError> {
         let tasks = event::tasks(row);
         let mut of: HashMap<TaskId, PlanId> = {
-            let mut known = self.known();
-            known.learn(row);
+            let known = self.known();
             tasks.iter().filter_map(|task| Some((*task, *known.tasks.get(task)?))).collect()
         };
+        // A task's first row says what it runs.
         for happening in &row.content {
             if let Happening::Initialized(new) = happening {
+                new.iter().for_each(|(task, plan)| self.known().note(*task, *plan));
                 of.extend(new.iter().copied());
             }
         }
@@ -328,15 +329,6 @@ impl Known {
             self.plans.clear();
         }
         self.plans.insert(id, plan);
-    }
-
-    /// A task's first row says what it runs.
-    fn learn(&mut self, row: &EventRow) {
-        for happening in &row.content {
-            if let Happening::Initialized(tasks) = happening {
-                tasks.iter().for_each(|(task, plan)| self.note(*task, *plan));
-            }
-        }
     }
 }
 
