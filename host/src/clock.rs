@@ -22,10 +22,15 @@ impl Clock for SystemClock {
 
 /// A name for this start of the process that nothing else ever had: 128 random bits.
 pub(crate) fn incarnation() -> Result<String, CliError> {
-    let mut bits = [0_u8; 16];
+    Ok(random_bits::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Bytes for secrets, from the system's randomness.
+pub(crate) fn random_bits<const N: usize>() -> Result<[u8; N], CliError> {
+    let mut bits = [0_u8; N];
     getrandom::fill(&mut bits)
         .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
-    Ok(bits.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bits)
 }
 
 /// Uniform numbers for jitter. A number that the system does not give is zero, which is only no jitter.

@@ -3,11 +3,11 @@
 use serde_json::json;
 use stepwright_orchestrator::Listing;
 use stepwright_transport::local;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::orchestrate::{self, Keepers, listen};
+use super::orchestrate::{self, listen};
 use super::plugin::watch::Watch;
+use super::services::{Parts, Services};
 use crate::api::{self, Role, Served};
 use crate::cli::DevArguments;
 use crate::clock::incarnation;
@@ -17,7 +17,6 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
 use crate::observed::Observing;
-use crate::webhooks;
 
 /// Runs until told to stop.
 pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<Exit, CliError> {
@@ -41,46 +40,24 @@ pub(super) async fn run(arguments: &DevArguments, context: &Context) -> Result<E
     let api = api::serve(context, Role::Dev, store.clone(), handle.clone()).await?;
     ready(context, endpoint.as_ref(), api.as_ref());
 
-    let keepers = Keepers::default();
-    let telling = (store.clone(), handle.feed().clone());
-    let telling = webhooks::speaker(context, &incarnation, telling, keepers.webhooks.clone())?;
-
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
-    // What serves the orchestrator ends after it, not with it.
-    let beside = CancellationToken::new();
-    let mut serving = JoinSet::new();
-    let (api_stop, mut asking) = (drain.child_token(), JoinSet::new());
-    if let Some(api) = api {
-        asking.spawn(api.run(keepers.api.clone(), api_stop.clone()));
-    }
-    if let Some(gate) = gate {
-        serving.spawn(orchestrate::serve_gate(gate, keepers.gate.clone(), beside.clone()));
-    }
-    let announced = store.clone();
-    serving.spawn(async move { match stopping.watch().await {} });
-    serving
-        .spawn(async move { match orchestrate::wake_all(&wake, &*announced, &[handle], &keepers).await {} });
-    serving.spawn(pruner.run(drain.clone()));
+    let feed = handle.feed().clone();
+    let handles = vec![handle];
+    let parts = Parts { store: store.clone(), feed, handles, pruner, gate, api, wake, stopping };
+    let mut services = Services::start(context, &incarnation, parts)?;
     if let Some(watch) = watch {
-        serving.spawn(watch.run(context.clone(), store.clone(), drain.clone()));
+        services.also(watch.run(context.clone(), store.clone(), drain.clone()));
     }
     // The worker of this process goes first, so that its last outcomes are taken in.
     let orchestrator_stop = CancellationToken::new();
     let stop = orchestrator_stop.clone();
-    let mut hooks = JoinSet::new();
-    hooks.spawn(telling.run(stop.clone()));
     let work = async {
         let end = worker.run(drain, abort).await;
         orchestrator_stop.cancel();
         end
     };
     let (end, result) = tokio::join!(work, orchestrator.run(stop));
-    // Requests under way are answered before the database is closed.
-    api_stop.cancel();
-    while asking.join_next().await.is_some() {}
-    while hooks.join_next().await.is_some() {}
-    beside.cancel();
-    serving.shutdown().await;
+    services.end().await;
     if let Some(observing) = observing {
         observing.end().await;
     }

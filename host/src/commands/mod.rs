@@ -13,6 +13,7 @@ mod orchestrate;
 pub(crate) mod orchestrator;
 pub(crate) mod pause;
 pub(crate) mod plugin;
+mod services;
 mod settings;
 pub(crate) mod slowest;
 pub(crate) mod task;

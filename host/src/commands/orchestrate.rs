@@ -5,19 +5,18 @@ use std::sync::Arc;
 use serde_json::json;
 use stepwright_orchestrator::{Orchestrator, OrchestratorHandle};
 use stepwright_store::Store;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::services::{Parts, Services};
 use crate::api::{self, Role, Served};
 use crate::clock::incarnation;
-use crate::compose::{self, GateParts, Orchestration};
+use crate::compose::{self, Orchestration};
 use crate::config::Endpoint;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::lifecycle::Stopping;
 use crate::wake::WakeSocket;
-use crate::webhooks;
 
 /// Runs until told to stop.
 pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
@@ -41,27 +40,8 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
     ready(context, endpoint.as_ref(), api.as_ref());
 
     let (drain, abort) = (stopping.drain.clone(), stopping.abort.clone());
-    // What serves the orchestrator ends after it, not with it.
-    let beside = CancellationToken::new();
-    let mut serving = JoinSet::new();
-    let announced = store.clone();
-    // Whatever wakes the orchestrator may be about tokens or webhooks.
-    let keepers = Keepers::default();
-    let tokens_changed = keepers.gate.clone();
-    let (api_stop, mut asking) = (drain.child_token(), JoinSet::new());
-    if let Some(api) = api {
-        asking.spawn(api.run(keepers.api.clone(), api_stop.clone()));
-    }
-    serving.spawn(async move { match stopping.watch().await {} });
-    let telling = (store.clone(), feed);
-    let telling = webhooks::speaker(context, &incarnation, telling, keepers.webhooks.clone())?;
-    let mut hooks = JoinSet::new();
-    hooks.spawn(telling.run(beside.clone()));
-    serving.spawn(async move { match wake_all(&wake, &*announced, &handles, &keepers).await {} });
-    serving.spawn(pruner.run(beside.clone()));
-    if let Some(gate) = gate {
-        serving.spawn(serve_gate(gate, tokens_changed, beside.clone()));
-    }
+    let parts = Parts { store: store.clone(), feed, handles, pruner, gate, api, wake, stopping };
+    let services = Services::start(context, &incarnation, parts)?;
     let pumps = (1..)
         .zip(pumps)
         .map(|(number, pump)| pump.listed(compose::listing(context, number, endpoint.as_ref())));
@@ -69,35 +49,10 @@ pub(super) async fn run(context: &Context) -> Result<Exit, CliError> {
         result = run_all(pumps, &drain) => result,
         () = abort.cancelled() => Err(CliError::new("stopped at once, as asked for")),
     };
-    // Requests under way are answered before the database is closed.
-    api_stop.cancel();
-    tokio::select! {
-        () = async { while asking.join_next().await.is_some() {} } => {}
-        () = abort.cancelled() => {}
-    }
-    beside.cancel();
-    while hooks.join_next().await.is_some() {}
-    serving.shutdown().await;
+    services.end().await;
     store.close().await;
     drop(lock);
     result.map(|()| Exit::Good)
-}
-
-/// Who keeps lists of tokens and webhooks: each is told by itself, since a notice wakes one.
-#[derive(Default)]
-pub(super) struct Keepers {
-    pub(super) gate: Arc<Notify>,
-    pub(super) api: Arc<Notify>,
-    pub(super) webhooks: Arc<Notify>,
-}
-
-/// Lets workers in until it is told to stop. A gate whose list nobody keeps lets nobody stay.
-pub(super) async fn serve_gate(parts: GateParts, tokens_changed: Arc<Notify>, stop: CancellationToken) {
-    let GateParts { gate, admission, .. } = parts;
-    tokio::select! {
-        () = admission.run(gate.entries(), tokens_changed) => {}
-        () = gate.run(stop) => {}
-    }
 }
 
 /// The HTTP API, if it is to be served: before the first pump.
@@ -128,25 +83,6 @@ async fn run_all(
         result = result.and(end.and_then(|end| end.map_err(CliError::from)));
     }
     result
-}
-
-/// Wakes every pump whenever somebody says that there is something in the database.
-pub(super) async fn wake_all(
-    wake: &WakeSocket,
-    store: &dyn Store,
-    handles: &[OrchestratorHandle],
-    keepers: &Keepers,
-) -> std::convert::Infallible {
-    loop {
-        tokio::select! {
-            () = wake.woken() => {}
-            () = store.announced() => {}
-        }
-        handles.iter().for_each(OrchestratorHandle::wake);
-        keepers.gate.notify_one();
-        keepers.api.notify_one();
-        keepers.webhooks.notify_one();
-    }
 }
 
 /// The wake-up socket, which is made after the orchestrator's lock was taken.

@@ -11,6 +11,7 @@ use stepwright_registry::{PrivateKey, PublicKey, Signature};
 use stepwright_workflow::Digest;
 
 use super::{signature_file, signatures_in};
+use crate::clock::random_bits;
 use crate::config::public_key;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
@@ -41,10 +42,7 @@ pub(crate) fn keygen(arguments: &KeygenArguments, context: &Context) -> Result<E
     let out = &arguments.out;
     let private = if out.is_dir() { out.join(KEY) } else { out.clone() };
     let public = public_path(&private);
-    let mut bits = [0_u8; 32];
-    getrandom::fill(&mut bits)
-        .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
-    let key = PrivateKey::from_random(&bits);
+    let key = PrivateKey::from_random(&random_bits()?);
     write(&private, &key.to_pem()?, 0o600)?;
     let written = key.public().to_pem().map_err(Into::into).and_then(|pem| write(&public, &pem, 0o644));
     if let Err(error) = written {

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 
 use stepwright_transport::gate::Token;
 
+use crate::clock::random_bits;
 use crate::error::CliError;
 
 /// 256 bits of the system's randomness.
 pub(crate) fn draw() -> Result<Token, CliError> {
-    let mut bits = [0_u8; 32];
-    getrandom::fill(&mut bits)
-        .map_err(|error| CliError::new(format!("the system gives no random numbers: {error}")))?;
-    Ok(Token::from_random(&bits))
+    Ok(Token::from_random(&random_bits()?))
 }
 
 /// A secret in a file beside the one that it is for, so that a failure in between leaves that one as it was, and whoever reads
