@@ -3,6 +3,7 @@
 //! The orchestrator and the load generator live in this process; two worker processes run the steps, over ZeroMQ on ipc.
 //! The database is a file on the disk below the current directory, or a PostgreSQL, and every commit is durable.
 
+mod api;
 mod database;
 mod floor;
 mod growth;
@@ -38,6 +39,9 @@ async fn run(arguments: &[String]) -> anyhow::Result<()> {
     }
     if let Some(at) = arguments.iter().position(|argument| argument == "--queries") {
         return queries::run(&arguments[at + 1..]).await;
+    }
+    if let Some(at) = arguments.iter().position(|argument| argument == "--api") {
+        return api::run(&arguments[at + 1..]).await;
     }
     if arguments == ["--start"] {
         return start::run().await;

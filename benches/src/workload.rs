@@ -19,8 +19,12 @@ pub(crate) struct Workload {
     pub(crate) in_flight: usize,
 }
 
+/// Steps in a row.
+pub(crate) const CHAIN: Workload =
+    Workload { name: "W1", template: "noop_chain_5", tasks: 2_000, steps: 5, in_flight: 256 };
+
 const WORKLOADS: &[Workload] = &[
-    Workload { name: "W1", template: "noop_chain_5", tasks: 2_000, steps: 5, in_flight: 256 },
+    CHAIN,
     Workload { name: "W2", template: "noop_diamond", tasks: 2_000, steps: 4, in_flight: 256 },
     Workload { name: "W3", template: "noop_fan_out_200", tasks: 20, steps: 202, in_flight: 20 },
     Workload { name: "W4", template: "noop_1", tasks: 300, steps: 1, in_flight: 1 },

@@ -187,6 +187,11 @@ fn a_place_that_is_taken_or_not_safe_is_explained() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && stderr.contains(expect), "{arguments:?}: {stderr}");
     }
+    // Told to go without encryption, it asks for a token all the same: also of this machine, and while there is none.
+    let plain = ["--json", "dev", "--api-listen", "0.0.0.0:0", "--set", "api.allow_plaintext=true"];
+    let plain = deployment.start(&plain);
+    assert_eq!(api(&plain).get("/v1/tasks").json()["code"], "unauthorized");
+    assert_eq!(plain.terminate(), Some(0));
     let off = deployment.start(&["--json", "dev", "--api-listen", "off"]);
     assert!(serde_json::from_str::<Value>(off.ready()).expect("JSON")["api"].is_null());
     assert_eq!(off.terminate(), Some(0));
