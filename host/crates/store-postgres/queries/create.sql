@@ -12,17 +12,22 @@ t AS (
     ON CONFLICT (namespace, template, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id
 ),
+-- Looked up in a hash and by place rather than joined: the plans of rounds know no joins but nested loops.
+made AS MATERIALIZED (
+    SELECT * FROM n WHERE (id IN (SELECT id FROM t)) IS TRUE
+),
 inputs AS (
     INSERT INTO task_inputs (task_id, context, tags)
-    SELECT n.id, n.context, n.tags FROM n JOIN t ON t.id = n.id
+    SELECT id, context, tags FROM made
 ),
 -- Steps come as the place of their task, counted from one, and the number of their parents.
 s AS MATERIALIZED (
-    SELECT (n.id << 16) + (u.at - first_value(u.at) OVER (PARTITION BY u.place ORDER BY u.at)) AS id, n.plan_id,
-           n.priority, n.start_at, u.parents, u.external
-    FROM unnest($8::bigint[], $9::integer[], $12::text[]) WITH ORDINALITY AS u (place, parents, external, at)
-    JOIN n ON n.place = u.place
-    JOIN t ON t.id = n.id
+    SELECT (u.task_id << 16) + (u.at - first_value(u.at) OVER (PARTITION BY u.place ORDER BY u.at)) AS id, ($1)[u.place] AS plan_id,
+           ($4)[u.place] AS priority, ($11)[u.place] AS start_at, u.parents, u.external
+    FROM (SELECT (SELECT array_agg(n.id ORDER BY n.place) FROM n)[place] AS task_id, *
+          FROM unnest($8::bigint[], $9::integer[], $12::text[]) WITH ORDINALITY AS u (place, parents, external, at)
+          OFFSET 0) AS u
+    WHERE (u.task_id IN (SELECT id FROM t)) IS TRUE
 ),
 inserted AS (
     INSERT INTO steps (id, plan_id, state, pending_parents, priority, external)
@@ -31,4 +36,4 @@ inserted AS (
 queued AS (
     INSERT INTO ready (step_id, priority, ready_at, external) SELECT id, priority, start_at, external FROM s WHERE parents = 0
 )
-SELECT n.place AS "place!", n.id AS "id!" FROM n JOIN t ON t.id = n.id
+SELECT place AS "place!", id AS "id!" FROM made
