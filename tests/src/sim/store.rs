@@ -134,6 +134,11 @@ impl Store for SimStore {
         blocking(self.inner.add_template(template, now))
     }
 
+    async fn catalog_revision(&self) -> Result<i64> {
+        self.read("catalog_revision").await?;
+        blocking(self.inner.catalog_revision())
+    }
+
     async fn templates(&self) -> Result<Vec<TemplateRecord>> {
         self.read("templates").await?;
         blocking(self.inner.templates())

@@ -131,33 +131,24 @@ pub async fn prepare(
     environment: &str,
 ) -> Result<Prepared, CatalogError> {
     let found = find(store, reference).await?;
-    resolved(store, &found, &Plugins::load(store).await?, environment).await
-}
-
-async fn resolved(
-    store: &dyn Store,
-    found: &TemplateSource,
-    plugins: &Plugins,
-    environment: &str,
-) -> Result<Prepared, CatalogError> {
     let template = Template::parse(&full_name(&found.record), &found.source)?;
-    let plan = template.resolve(environment, plugins)?;
+    let plan = template.resolve(environment, &Plugins::load(store).await?)?;
     Prepared::new(store.add_plan(&plan).await?, plan)
 }
 
-/// Templates that were prepared before, for one environment. What a plan is made of is read each time and compared, so that
-/// whatever anybody registers or retires counts for the next task; only parsing and resolving is done once.
+/// Templates that were prepared before, for one environment, for as long as nobody registers, changes or removes a plugin or a
+/// template.
 #[derive(Debug)]
 pub struct PreparedTemplates {
     environment: String,
     kept: Mutex<Kept>,
 }
 
-/// All that were prepared with the same plugins.
+/// All that were prepared at one revision of the catalog.
 #[derive(Debug, Default)]
 struct Kept {
-    plugins: Vec<PluginRecord>,
-    by_reference: HashMap<String, (TemplateSource, Arc<Prepared>)>,
+    revision: i64,
+    by_reference: HashMap<String, Arc<Prepared>>,
 }
 
 /// Templates kept at once.
@@ -169,30 +160,29 @@ impl PreparedTemplates {
         Self { environment: environment.into(), kept: Mutex::default() }
     }
 
-    /// What [`prepare`] gives, with two statements where that was given before.
+    /// What [`prepare`] gives, with one statement where nothing has changed.
     pub async fn get(&self, store: &dyn Store, reference: &str) -> Result<Arc<Prepared>, CatalogError> {
-        let found = find(store, reference).await?;
-        let plugins = store.plugins().await?;
-        if let Some((source, prepared)) = self.kept(&plugins).by_reference.get(reference)
-            && *source == found
-        {
+        // Before anything else, so that what is kept is never older than it says.
+        let revision = store.catalog_revision().await?;
+        if let Some(prepared) = self.kept(revision).by_reference.get(reference) {
             return Ok(prepared.clone());
         }
-        let offers = Plugins::of(&plugins)?;
-        let prepared = Arc::new(resolved(store, &found, &offers, &self.environment).await?);
-        let mut kept = self.kept(&plugins);
+        let prepared = Arc::new(prepare(store, reference, &self.environment).await?);
+        let mut kept = self.kept(revision);
         if kept.by_reference.len() >= KEPT_MAX {
             kept.by_reference.clear();
         }
-        kept.by_reference.insert(reference.to_owned(), (found, prepared.clone()));
+        if kept.revision == revision {
+            kept.by_reference.insert(reference.to_owned(), prepared.clone());
+        }
         Ok(prepared)
     }
 
-    /// What is kept of these plugins: nothing if they are others than before.
-    fn kept(&self, plugins: &[PluginRecord]) -> MutexGuard<'_, Kept> {
+    /// What is kept at a revision: nothing if it is a newer one.
+    fn kept(&self, revision: i64) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.plugins != plugins {
-            *kept = Kept { plugins: plugins.to_vec(), ..Kept::default() };
+        if kept.revision < revision {
+            *kept = Kept { revision, ..Kept::default() };
         }
         kept
     }
@@ -297,11 +287,7 @@ pub struct Plugins(Vec<PluginOffer>);
 impl Plugins {
     /// Reads them from the store.
     pub async fn load(store: &dyn Store) -> Result<Self, StoreError> {
-        Self::of(&store.plugins().await?)
-    }
-
-    fn of(records: &[PluginRecord]) -> Result<Self, StoreError> {
-        records.iter().map(offer).collect::<Result<_, _>>().map(Self)
+        store.plugins().await?.iter().map(offer).collect::<Result<_, _>>().map(Self)
     }
 }
 

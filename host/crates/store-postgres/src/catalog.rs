@@ -69,6 +69,12 @@ pub(crate) async fn add_template(store: &PostgresStore, new: &NewTemplate, now: 
     }
 }
 
+pub(crate) async fn revision(store: &PostgresStore) -> Result<i64> {
+    store.counters.statement();
+    let row = sqlx::query_file!("queries/catalog_revision.sql").fetch_one(&store.readers).await;
+    Ok(row.map_err(engine("read the catalog's revision"))?.revision)
+}
+
 pub(crate) async fn templates(store: &PostgresStore) -> Result<Vec<TemplateRecord>> {
     store.counters.statement();
     let rows = sqlx::query_file_as!(Templates, "queries/templates.sql").fetch_all(&store.readers).await;

@@ -250,6 +250,10 @@ impl Store for SqliteStore {
         catalog::add_template(self, template, now).await
     }
 
+    async fn catalog_revision(&self) -> Result<i64> {
+        catalog::revision(self).await
+    }
+
     async fn templates(&self) -> Result<Vec<TemplateRecord>> {
         catalog::templates(self).await
     }

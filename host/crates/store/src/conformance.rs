@@ -110,6 +110,7 @@ macro_rules! conformance {
                 a_plugins_state_is_kept_with_who_and_why,
                 a_plugin_is_signed_later,
                 only_withdrawn_plugins_are_forgotten,
+                the_catalogs_revision_grows_with_every_change,
                 plans_of_unfinished_tasks_are_in_use,
                 a_plugin_keeps_where_it_came_from;
             orchestrators:

@@ -67,6 +67,9 @@ pub trait Store: Ledger + Retention + Performance + Events + Webhooks + Send + S
     /// Registers a template version. The same source again changes nothing; the same name and version with another source is
     /// a [`StoreError::Conflict`].
     async fn add_template(&self, template: &NewTemplate, now: Timestamp) -> Result<Added>;
+    /// A number that grows whenever a plugin or a template is registered, changed or removed, by whomever. What was read after it
+    /// is as new as it says, or newer.
+    async fn catalog_revision(&self) -> Result<i64>;
     /// Every registered template version without its source, by namespace, name and registration.
     async fn templates(&self) -> Result<Vec<TemplateRecord>>;
     /// The source of a template: of the version given, or of the one registered last.

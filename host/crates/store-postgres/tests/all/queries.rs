@@ -39,7 +39,8 @@ const COLD: &[&str] = &[
     "workers_expired",
 ];
 /// Tables that hold no more than what waits, what people paused, or who is there.
-const SMALL: &[&str] = &["orchestrators", "pauses", "ready", "stops", "suspects", "webhooks", "workers"];
+const SMALL: &[&str] =
+    &["catalog", "orchestrators", "pauses", "ready", "stops", "suspects", "webhooks", "workers"];
 /// What people ask of the whole; they may read all plans, and who is connected.
 const FIGURES: &[&str] = &[
     "analytics_durations",

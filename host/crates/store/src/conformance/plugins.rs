@@ -4,7 +4,7 @@ use stepwright_workflow::task::TaskState;
 use stepwright_workflow::{Digest, Payload};
 
 use super::{NOW, SINGLE, World, at, committed, payload, plan};
-use crate::{Added, NewPlugin, PluginChange, PluginDeed, PluginRecord, PluginState, Store};
+use crate::{Added, NewPlugin, NewTemplate, PluginChange, PluginDeed, PluginRecord, PluginState, Store};
 
 fn plugin(name: &str, version: &str) -> NewPlugin {
     NewPlugin {
@@ -89,6 +89,33 @@ pub async fn only_withdrawn_plugins_are_forgotten(store: &dyn Store) {
     assert_eq!(states(&left), [("1.1.0", PluginState::Yanked), ("1.2.0", PluginState::Enabled)]);
     let other = NewPlugin { digest: Digest::of(b"other"), ..plugin("shop/pay", "1.0.0") };
     assert_eq!(store.add_plugin(&other, at(2)).await.unwrap(), Added::New);
+}
+
+/// Whoever registers, signs, changes or removes anything: what was read before is known to be old.
+pub async fn the_catalogs_revision_grows_with_every_change(store: &dyn Store) {
+    let mut last = store.catalog_revision().await.unwrap();
+    let mut grown = async || {
+        let before = std::mem::replace(&mut last, store.catalog_revision().await.unwrap());
+        last > before
+    };
+    assert!(!grown().await);
+    register(store, &["1.0.0"]).await;
+    assert!(grown().await);
+    let signed = NewPlugin { signatures: payload("[1]"), ..plugin("shop/pay", "1.0.0") };
+    assert_eq!(store.add_plugin(&signed, NOW).await.unwrap(), Added::Signed);
+    assert!(grown().await);
+    committed!(store, change_plugins(&change(&["1.0.0"], PluginState::Yanked, 1)));
+    assert!(grown().await);
+    let new = NewTemplate {
+        namespace: "shop".to_owned(),
+        name: "order".to_owned(),
+        version: "1.0.0".to_owned(),
+        source: "steps: []".to_owned(),
+    };
+    store.add_template(&new, NOW).await.unwrap();
+    assert!(grown().await);
+    committed!(store, remove_plugins("shop/pay", &["1.0.0".to_owned()]));
+    assert!(grown().await && !grown().await);
 }
 
 /// Those of tasks that are not final, in error included, with how many of them there are.

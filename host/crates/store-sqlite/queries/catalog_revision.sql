@@ -1,0 +1,1 @@
+SELECT revision AS "revision!: i64" FROM catalog
