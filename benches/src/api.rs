@@ -184,6 +184,7 @@ impl Host {
                 let mut took = Histogram::<u64>::new(3)?;
                 while begun.elapsed() < MEASURED {
                     let asked = Instant::now();
+                    sender.ready().await?;
                     whole(sender.send_request(request.clone()).await?).await?;
                     took.record(u64::try_from(asked.elapsed().as_micros())?)?;
                 }
@@ -228,6 +229,7 @@ impl Host {
             let mut tick = tokio::time::interval(Duration::from_secs(1) / STARTED_PER_S);
             for _ in 0..FOLLOWED {
                 tick.tick().await;
+                starter.ready().await?;
                 whole(starter.send_request(start.clone()).await?).await?;
             }
             anyhow::Ok(())

@@ -1,6 +1,8 @@
 //! Starts the benchmarks in release mode.
 
-use crate::run::{Outcome, cargo, run, section};
+use std::process::Command;
+
+use crate::run::{Outcome, cargo, root, run, section, target};
 use crate::tools;
 
 pub(crate) fn bench(arguments: &[String]) -> Outcome {
@@ -16,13 +18,13 @@ pub(crate) fn bench(arguments: &[String]) -> Outcome {
             "--quiet",
             "--release",
             "--locked",
-            "--package",
+            "--workspace",
+            "--bin",
             "stepwright",
-            "--package",
+            "--bin",
             "stepwright-benches",
         ]))
     })?;
-    let mut command =
-        cargo(["run", "--quiet", "--release", "--locked", "--package", "stepwright-benches", "--"]);
-    section("workloads", || run(command.args(arguments)))
+    let mut command = Command::new(target().join("release/stepwright-benches"));
+    section("workloads", || run(command.current_dir(root()).args(arguments)))
 }

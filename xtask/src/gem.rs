@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::run::{Outcome, cargo, root, run, section};
+use crate::run::{Outcome, cargo, root, run, section, target};
 use crate::tools;
 
 /// Runs the gem's tests against the host and the guests that are built.
@@ -19,9 +19,7 @@ pub(crate) fn gem(arguments: &[String]) -> Outcome {
     section("release build", || {
         run(&mut cargo(["build", "--quiet", "--release", "--locked", "--workspace", "--bin", "stepwright"]))
     })?;
-    // Cargo ran in the root, where a relative folder begins.
-    let target = root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-    section("gems", || run(rake(&["build"]).env("BINARY", target.join("release/stepwright"))))
+    section("gems", || run(rake(&["build"]).env("BINARY", target().join("release/stepwright"))))
 }
 
 fn rake(arguments: &[&str]) -> Command {

@@ -2,8 +2,8 @@
 
 use stepwright_tests::sim::{Sabotage, play};
 
-/// Schedules in each of the eight tests.
-const SCHEDULES: u64 = 250;
+/// Schedules in each of the sixteen tests.
+const SCHEDULES: u64 = 125;
 
 /// Schedules that once found a defect: a step leased to a worker that had been declared lost; a batch that was lost for two
 /// reasons in one round, which no round could then commit; a worker that spun once its drain had run out of time.
@@ -31,8 +31,10 @@ macro_rules! parts {
 }
 
 parts!(
-    schedules_from_0: 0, schedules_from_250: 1, schedules_from_500: 2, schedules_from_750: 3, schedules_from_1000: 4,
-    schedules_from_1250: 5, schedules_from_1500: 6, schedules_from_1750: 7
+    schedules_from_0: 0, schedules_from_125: 1, schedules_from_250: 2, schedules_from_375: 3,
+    schedules_from_500: 4, schedules_from_625: 5, schedules_from_750: 6, schedules_from_875: 7,
+    schedules_from_1000: 8, schedules_from_1125: 9, schedules_from_1250: 10, schedules_from_1375: 11,
+    schedules_from_1500: 12, schedules_from_1625: 13, schedules_from_1750: 14, schedules_from_1875: 15
 );
 
 #[test]
