@@ -25,7 +25,8 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
     let options = parse(arguments)?;
     section("building the host and the plugins", || {
         tools::wasm_target()?;
-        run(&mut cargo(["build", "--quiet", "--locked", "--package", "stepwright"]))?;
+        // With the features of the whole workspace, so that the tests build nothing of it again.
+        run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bin", "stepwright"]))?;
         tools::build_plugins()
     })?;
     let place = Place::make()?;

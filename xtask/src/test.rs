@@ -29,8 +29,11 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     if !fast {
         section("lints and query descriptions", sqlx::lint)?;
     }
-    // The process tests start the binary itself, which a test build alone would not make.
-    section("build", || run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins"])))?;
+    // The process tests start the binary itself, which a test build alone would not make. All at once, so that no processor
+    // waits for the other's last crate.
+    section("build", || {
+        run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins", "--tests"]))
+    })?;
     section("tests", nextest)?;
     section("gem", gem::test)?;
     if !fast {
