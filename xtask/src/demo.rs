@@ -25,8 +25,7 @@ pub(crate) fn demo(arguments: &[String]) -> Outcome {
     let options = parse(arguments)?;
     section("building the host and the plugins", || {
         tools::wasm_target()?;
-        // With the features of the whole workspace, so that the tests build nothing of it again.
-        run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bin", "stepwright"]))?;
+        run(&mut cargo(["build", "--quiet", "--locked", "--package", "stepwright"]))?;
         tools::build_plugins()
     })?;
     let place = Place::make()?;

@@ -29,8 +29,8 @@ pub(crate) fn test(arguments: &[String]) -> Outcome {
     if !fast {
         section("lints and query descriptions", sqlx::lint)?;
     }
-    // The process tests start the binary itself, which a test build alone would not make. All at once, so that no processor
-    // waits for the other's last crate.
+    // The process tests start the binary itself, which a test build alone would not make. Both at once: without the tests, the
+    // dependencies have other features, and most of them would be built twice.
     section("build", || {
         run(&mut cargo(["build", "--quiet", "--locked", "--workspace", "--bins", "--tests"]))
     })?;
