@@ -40,10 +40,8 @@ pub(super) struct Mouth<'a> {
     position: Mutex<Position>,
     /// Events that were taken since that was last noted.
     taken: AtomicU64,
-    /// Requests that failed since everything was well.
+    /// Requests that failed since the last success.
     failures: AtomicU32,
-    /// Events of which the last request failed.
-    refused: AtomicU32,
 }
 
 /// What became of an event.
@@ -111,8 +109,8 @@ impl Lanes {
 impl<'a> Mouth<'a> {
     pub(super) fn new(webhooks: &'a Webhooks, webhook: &'a HeldWebhook, key: Hmac<Sha256>) -> Self {
         let position = Mutex::new(webhook.record.position.parse().unwrap_or(Position::START));
-        let (taken, failures, refused) = (AtomicU64::new(0), AtomicU32::new(0), AtomicU32::new(0));
-        Self { webhooks, webhook, key, position, taken, failures, refused }
+        let (taken, failures) = (AtomicU64::new(0), AtomicU32::new(0));
+        Self { webhooks, webhook, key, position, taken, failures }
     }
 
     /// Everything up to there was taken, or is not to be had.
@@ -139,7 +137,7 @@ impl<'a> Mouth<'a> {
             tokio::select! {
                 Some((task, position, end)) = sending.next(), if !sending.is_empty() => {
                     match end {
-                        End::Taken => {}
+                        End::Taken => self.failures.store(0, Relaxed),
                         End::Unwanted => return self.disable().await,
                         End::TakenOver => return Ok(()),
                     }
@@ -168,16 +166,11 @@ impl<'a> Mouth<'a> {
     }
 
     async fn send_until_taken(&self, event: Event) -> (Option<TaskId>, Position, End) {
-        let mut was_refused = false;
-        let end = self.send(&event, &mut was_refused).await;
-        if was_refused && self.refused.fetch_sub(1, Relaxed) > 1 {
-            return (event.task, event.position, end);
-        }
-        self.failures.store(0, Relaxed);
+        let end = self.send(&event).await;
         (event.task, event.position, end)
     }
 
-    async fn send(&self, event: &Event, was_refused: &mut bool) -> End {
+    async fn send(&self, event: &Event) -> End {
         let id = event.position.to_string();
         let body = serde_json::to_string(event).unwrap_or_default();
         let mut wait = WAIT_MIN;
@@ -197,9 +190,6 @@ impl<'a> Mouth<'a> {
                 Ok(status) => format!("the answer was {status}; 200 to 299 takes an event"),
                 Err(why) => why,
             };
-            if !std::mem::replace(was_refused, true) {
-                self.refused.fetch_add(1, Relaxed);
-            }
             if !self.failed(&id, now, why).await {
                 return End::TakenOver;
             }
