@@ -200,13 +200,13 @@ struct Tray<'a> {
 
 impl Tray<'_> {
     /// The template of this name, ready to be started.
-    async fn prepared(&mut self, reference: &str) -> Result<&Prepared, Problem> {
-        if !self.prepared.contains_key(reference) {
-            let prepared = self.app.templates.get(self.app.store(), reference).await?;
-            self.prepared.insert(reference.to_owned(), prepared);
+    async fn prepared(&mut self, reference: &str) -> Result<Arc<Prepared>, Problem> {
+        if let Some(prepared) = self.prepared.get(reference) {
+            return Ok(prepared.clone());
         }
-        let missing = || Problem::new(Code::Internal, "a template that was prepared is not there");
-        self.prepared.get(reference).map(AsRef::as_ref).ok_or_else(missing)
+        let prepared = self.app.templates.get(self.app.store(), reference).await?;
+        self.prepared.insert(reference.to_owned(), prepared.clone());
+        Ok(prepared)
     }
 
     /// The task that a request makes, or everything that is wrong with its values.
@@ -240,7 +240,7 @@ impl Tray<'_> {
         if !errors.is_empty() {
             return Ok((None, errors));
         }
-        Ok(match (Desk { prepared, payload_bytes_max }).task(None, request) {
+        Ok(match (Desk { prepared: &prepared, payload_bytes_max }).task(None, request) {
             Ok(task) => (Some(task), errors),
             Err(found) => (None, found.iter().map(|problem| in_context(place, problem)).collect()),
         })
