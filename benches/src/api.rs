@@ -77,8 +77,7 @@ impl Drop for Host {
 pub(crate) async fn run(arguments: &[String]) -> anyhow::Result<()> {
     let engine = match arguments {
         [] => Engine::Sqlite,
-        [flag, name] if flag == "--store" && name == "sqlite" => Engine::Sqlite,
-        [flag, name] if flag == "--store" && name == "postgres" => Engine::Postgres,
+        [flag, name] if flag == "--store" => Engine::named(Some(name))?,
         other => bail!("unknown arguments {other:?} after --api; known is --store sqlite|postgres"),
     };
     let (data, run) = (data_folder()?, tempfile::Builder::new().prefix("sw-bench-").tempdir()?);

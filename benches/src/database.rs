@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use sqlx::postgres::PgConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _};
@@ -27,6 +27,15 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
+    /// The engine of a name, as it follows `--store`.
+    pub(crate) fn named(name: Option<&str>) -> anyhow::Result<Self> {
+        match name {
+            Some("sqlite") => Ok(Self::Sqlite),
+            Some("postgres") => Ok(Self::Postgres),
+            other => bail!("--store: {other:?} is no engine; there are sqlite and postgres"),
+        }
+    }
+
     /// Its name in the figures.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -56,11 +56,7 @@ pub(crate) fn choose(arguments: &[String]) -> anyhow::Result<Choice> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         if argument == "--store" {
-            engine = match rest.next().map(String::as_str) {
-                Some("sqlite") => Engine::Sqlite,
-                Some("postgres") => Engine::Postgres,
-                other => bail!("--store: {other:?} is no engine; there are sqlite and postgres"),
-            };
+            engine = Engine::named(rest.next().map(String::as_str))?;
             continue;
         }
         if argument == "--growth" {
