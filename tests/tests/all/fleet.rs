@@ -25,14 +25,15 @@ async fn nothing_is_lost_doubled_or_stuck_whatever_fails() {
     let [a, c, d] = ["a", "c", "d"].map(|name| deployment.work(name, 2));
     let b = Process::start_logged(deployment.work_command("b", 2));
 
+    // What waits for steps to be held comes first, when there is no end of them in sight.
     let mut mixed = Mixed::start(&deployment);
+    deployment.until_holding("b", 4);
+    b.suspend();
+    faults.count("worker suspended for longer than its lease");
     mixed.until_settled(10);
     a.kill();
     faults.count("worker killed");
     mixed.until_settled(30);
-    deployment.until_holding("b", 4);
-    b.suspend();
-    faults.count("worker suspended for longer than its lease");
     first.kill();
     faults.count("orchestrator killed");
     mixed.until_settled(50);
