@@ -145,7 +145,7 @@ steps:
   - { name: hoard, handler: hoard, limits: { cpu: 5s } }
   - { name: recurse, handler: recurse }
   - { name: ramble, handler: ramble }
-  - { name: chatter, handler: chatter }
+  - { name: chatter, handler: chatter, limits: { cpu: 5s } }
   - { name: stumble, handler: stumble, retry: { limit: 3, base: 10ms } }
   - { name: look_around, handler: look_around }
   - { name: again, handler: count_calls, depends_on: once }
