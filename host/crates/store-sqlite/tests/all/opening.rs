@@ -45,6 +45,17 @@ async fn a_new_file_is_its_owners_alone_and_current() {
     assert!(status.migrations.iter().all(|migration| migration.applied && !migration.name.is_empty()));
 }
 
+/// Which `.cargo/config.toml` asks for.
+#[tokio::test]
+async fn the_engine_plans_a_statement_once_and_counts_no_memory() {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    let options: Vec<String> =
+        sqlx::query_scalar("PRAGMA compile_options").fetch_all(&mut connection).await.unwrap();
+    let has = |wanted: &str| options.iter().any(|option| option == wanted);
+    assert!(has("ENABLE_QPSG") && has("DEFAULT_MEMSTATUS=0"), "{options:?}");
+    assert!(!has("ENABLE_MEMORY_MANAGEMENT") && !has("ENABLE_STAT4"), "{options:?}");
+}
+
 #[tokio::test]
 async fn a_missing_directory_is_named_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
