@@ -1,6 +1,7 @@
 SELECT u.active AS "active!", u.in_error AS "in_error!", u.created + s.created AS "created!", s.completed AS "completed!",
        s.failed AS "failed!", s.cancelled AS "cancelled!", s.settled - s.completed - s.failed - s.cancelled AS "resolved_manually!",
-       EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked) AS "claimable!",
+       EXISTS (SELECT FROM ready WHERE ready_at IS NULL AND NOT parked)
+       OR EXISTS (SELECT FROM ready WHERE ready_at <= $3 AND NOT parked) AS "claimable!",
        (SELECT count(*) FROM workers WHERE state = 'joined') AS "workers!"
 FROM (SELECT count(*) FILTER (WHERE finished_at IS NULL) AS active, count(*) FILTER (WHERE finished_at IS NOT NULL) AS in_error,
              count(*) FILTER (WHERE finished_at IS NULL AND created_at >= $1) AS created

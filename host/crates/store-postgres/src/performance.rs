@@ -22,7 +22,7 @@ use crate::store::PostgresStore;
 #[async_trait]
 impl Performance for PostgresStore {
     async fn analytics(&self, query: &AnalyticsQuery, now: Timestamp) -> Result<Analytics> {
-        Ok(Analytics::of(query, now, analytics(self, query).await?))
+        Ok(Analytics::of(query, now, analytics(self, query, now).await?))
     }
 
     async fn slowest_tasks(&self, query: &SlowestQuery) -> Result<Vec<SlowTask>> {
@@ -38,12 +38,16 @@ impl Performance for PostgresStore {
     }
 }
 
-async fn analytics(store: &PostgresStore, query: &AnalyticsQuery) -> Result<AnalyticsReadings> {
+async fn analytics(
+    store: &PostgresStore,
+    query: &AnalyticsQuery,
+    now: Timestamp,
+) -> Result<AnalyticsReadings> {
     let (since, namespace, sample) = (query.since.0, query.namespace.as_deref(), i64::from(query.sample));
     for _ in 0..3 {
         store.counters.statement();
     }
-    let counts = sqlx::query_file_as!(TaskCountsRow, "queries/analytics_tasks.sql", since, namespace);
+    let counts = sqlx::query_file_as!(TaskCountsRow, "queries/analytics_tasks.sql", since, namespace, now.0);
     let durations = sqlx::query_file!("queries/analytics_durations.sql", since, namespace, sample);
     let attempts = sqlx::query_file!("queries/analytics_steps.sql", since, namespace, sample);
     // Beside each other: none needs another's answer, and each walks many rows.

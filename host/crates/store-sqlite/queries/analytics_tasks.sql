@@ -3,7 +3,8 @@ SELECT coalesce(open.active, 0) AS "active!: i64", coalesce(open.in_error, 0) AS
        coalesce(settled.failed, 0) AS "failed!: i64", coalesce(settled.cancelled, 0) AS "cancelled!: i64",
        settled.count - coalesce(settled.completed + settled.failed + settled.cancelled, 0) AS "resolved_manually!: i64",
        (EXISTS (SELECT 1 FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0 AND external IS NULL)
-        OR EXISTS (SELECT 1 FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0 AND external IS NOT NULL)) AS "claimable!: bool",
+        OR EXISTS (SELECT 1 FROM steps WHERE state = 'ready' AND ready_at IS NULL AND parked = 0 AND external IS NOT NULL)
+        OR EXISTS (SELECT 1 FROM steps WHERE ready_at <= ?3 AND parked = 0)) AS "claimable!: bool",
        (SELECT count(*) FROM workers WHERE state = 'joined') AS "workers!: i64"
 FROM (SELECT sum(finished_at IS NULL) AS active, sum(finished_at IS NOT NULL) AS in_error,
              sum(finished_at IS NULL AND created_at >= ?1) AS created

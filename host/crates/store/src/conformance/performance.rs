@@ -114,6 +114,8 @@ pub async fn staffing_is_about_steps_that_could_be_claimed(store: &dyn Store) {
     lacks(0, 0, NOW).await;
     let later = world.start_with(NewTask { start_at: Some(at(500)), ..world.task() }).await;
     lacks(0, 0, at(499)).await;
+    // Its moment has come, though nobody has woken it yet.
+    lacks(1, 0, at(500)).await;
     committed!(store, wake(at(500)));
     lacks(1, 0, at(500)).await;
     let moved = StepChange {
