@@ -47,7 +47,7 @@ names! {
     StepFailed = "step.failed";
     /// A step whose attempt failed will be tried again.
     StepRetryScheduled = "step.retry_scheduled";
-    /// A step was cancelled.
+    /// A step was cancelled with its task.
     StepCancelled = "step.cancelled";
     /// An operator wants a failed step tried again.
     StepRetried = "step.retried";
