@@ -171,7 +171,7 @@ impl Layers {
 
 /// Whether a database is named by an address rather than a path.
 fn is_url(database: &str) -> bool {
-    database.starts_with("postgres://") || database.starts_with("postgresql://")
+    database.contains("://")
 }
 
 /// A value as it may be shown: an address without its password.
@@ -264,6 +264,8 @@ mod tests {
         };
         assert_eq!(key("/tmp/a.db"), ["/tmp/a.db", ""]);
         assert_eq!(key("postgres://h/d"), ["", "postgres://h/d"]);
+        // Which is refused as no address of PostgreSQL, without its password.
+        assert_eq!(key("mysql://ann:s3cret@h/d"), ["", "mysql://ann:s3cret@h/d"]);
         let shown = |url| without_password(Kind::Url, url);
         assert_eq!(shown("postgres://ann:s@cret@h:5432/d"), "postgres://ann:***@h:5432/d");
         assert_eq!(shown("postgres://ann@h/d"), "postgres://ann@h/d");

@@ -2,6 +2,7 @@
 //!
 //! The key of a component is `<64 hexadecimal digits>.wasm`. What is read as a whole is checked against it.
 
+use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -89,9 +90,14 @@ pub enum BlobError {
         /// Where.
         place: String,
         /// What it says.
-        source: object_store::Error,
+        source: ObjectsError,
     },
 }
+
+/// What an object store says, without the password that its address has.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ObjectsError(String);
 
 impl BlobError {
     /// Whether the component is simply not there.
@@ -105,6 +111,8 @@ impl BlobError {
 pub struct Blobs {
     place: Place,
     shown: String,
+    /// The address's, as the address spells it.
+    password: Option<String>,
 }
 
 #[derive(Clone)]
@@ -117,7 +125,8 @@ impl Blobs {
     /// In a folder that belongs to us alone; see [`PluginFolder`].
     pub fn folder(path: &Path) -> io::Result<Self> {
         let folder = PluginFolder::open(path)?;
-        Ok(Self { place: Place::Folder(Arc::new(folder)), shown: path.display().to_string() })
+        let shown = path.display().to_string();
+        Ok(Self { place: Place::Folder(Arc::new(folder)), shown, password: None })
     }
 
     /// At an address. `variables` are the process's, of which those are used that object stores know, such as
@@ -126,6 +135,7 @@ impl Blobs {
         let shown = without_password(url);
         let bad = |reason: String| BlobError::BadAddress { url: shown.clone(), reason };
         let parsed = Url::parse(url).map_err(|error| bad(error.to_string()))?;
+        let password = parsed.password().map(str::to_owned);
         if !SCHEMES.contains(&parsed.scheme()) {
             return Err(bad(format!("nothing is known of '{}'", parsed.scheme())));
         }
@@ -141,7 +151,7 @@ impl Blobs {
             let (store, prefix) = parsed.map_err(|error| bad(error.to_string()))?;
             (Arc::from(store), prefix)
         };
-        Ok(Self { place: Place::Objects { store, prefix }, shown })
+        Ok(Self { place: Place::Objects { store, prefix }, shown, password })
     }
 
     /// Keeps a component. Once this has returned, it stays, and its age begins anew even if it was there.
@@ -242,11 +252,8 @@ impl Blobs {
             Place::Objects { store, prefix } => (store, prefix),
         };
         let within = (!prefix.is_root()).then_some(prefix);
-        let found: Vec<ObjectMeta> = store
-            .list(within)
-            .try_collect()
-            .await
-            .map_err(|source| BlobError::Objects { action: "list", place: self.shown.clone(), source })?;
+        let found: Vec<ObjectMeta> =
+            store.list(within).try_collect().await.map_err(|error| self.refused("list", &error))?;
         let mut blobs: Vec<Blob> = found
             .iter()
             .filter_map(|meta| {
@@ -278,8 +285,24 @@ impl Blobs {
             object_store::Error::NotFound { .. } => {
                 BlobError::Missing { digest: *digest, place: self.shown.clone() }
             }
-            source => BlobError::Objects { action, place: self.shown.clone(), source },
+            error => self.refused(action, &error),
         }
+    }
+
+    fn refused(&self, action: &'static str, error: &object_store::Error) -> BlobError {
+        let mut said = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            let inner_text = inner.to_string();
+            if !said.contains(&inner_text) {
+                said = format!("{said}: {inner_text}");
+            }
+            source = inner.source();
+        }
+        if let Some(password) = &self.password {
+            said = said.replace(&format!(":{password}@"), ":***@");
+        }
+        BlobError::Objects { action, place: self.shown.clone(), source: ObjectsError(said) }
     }
 }
 
@@ -416,7 +439,23 @@ mod tests {
             .put(&Key::from("team/plugins/deeper").join(file_name(&Digest::of(b"x"))), "x".into())
             .await
             .unwrap();
-        holds(&Blobs { place: Place::Objects { store, prefix }, shown: "memory".to_owned() }).await;
+        let shown = "memory".to_owned();
+        holds(&Blobs { place: Place::Objects { store, prefix }, shown, password: None }).await;
+    }
+
+    /// Which say it with the whole address of what they asked for.
+    #[test]
+    fn what_an_object_store_says_is_shown_without_the_password() {
+        let store: Arc<dyn ObjectStore> = Arc::new(object_store::memory::InMemory::new());
+        let place = Place::Objects { store, prefix: Key::default() };
+        let shown = "https://ann:***@host/x".to_owned();
+        let blobs = Blobs { place, shown, password: Some("s3cret".to_owned()) };
+        let said = "Error performing PUT https://ann:s3cret@host/x/43a9.wasm: refused";
+        let error = object_store::Error::Generic { store: "HTTP", source: said.into() };
+        let refused = blobs.refused("put", &error);
+        let source = refused.source().unwrap().to_string();
+        assert!(source.contains("PUT https://ann:***@host/x/43a9.wasm: refused"), "{source}");
+        assert!(!format!("{refused:?} {refused}").contains("s3cret"));
     }
 
     #[test]

@@ -18,11 +18,11 @@ pub struct PluginFolder(PrivateFolder);
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Nobody put this component here.
-    #[error("no component {0} in the plugin folder")]
+    #[error("no component {0} in the plugin folder; 'stepwright plugin add' of the same file puts it back")]
     Missing(Digest),
     /// The file is not what its name says.
     #[error(
-        "the plugin file {file} is corrupt: its bytes have the digest {found}; remove it and fetch the plugin again"
+        "the plugin file {file} is corrupt: its bytes have the digest {found}; 'stepwright plugin add' of the same file mends it"
     )]
     Corrupt {
         /// The file within the folder.

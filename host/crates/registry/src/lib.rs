@@ -12,7 +12,7 @@ pub mod private;
 pub mod signature;
 pub mod trust;
 
-pub use blobs::{Blob, BlobError, Blobs};
+pub use blobs::{Blob, BlobError, Blobs, ObjectsError};
 pub use description::{Description, HandlerDescription, ParentDescription, Problem, Wishes};
 pub use folder::{FolderError, PluginFolder};
 pub use name::{BadName, BadReference, PluginName, PluginReference};
