@@ -37,8 +37,11 @@ impl Courier for Sender {
     }
 
     fn check(&self, url: &str) -> Result<(), String> {
-        check_address(url, &self.networks)
-            .map_err(|why| format!("{why} (the setting webhooks.networks names networks)"))
+        check_address(url, &self.networks).map_err(|why| {
+            let about =
+                if why.contains("network") { " (the setting webhooks.networks names networks)" } else { "" };
+            format!("{why}{about}")
+        })
     }
 }
 

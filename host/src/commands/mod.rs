@@ -36,7 +36,7 @@ use crate::telemetry;
 pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     let Cli { global, command } = cli;
     match command {
-        Command::Completions { shell } => return Ok(completions::print(shell)),
+        Command::Completions { shell } => return completions::print(shell),
         // Before there is any thread, or anything read that a component could be after.
         Command::CompileComponent => return compile_component(),
         _ => {}
@@ -59,7 +59,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     };
     let (layers, config) = config::load(&global, &flags)?;
     if let Command::Config(command) = command {
-        return Ok(settings::run(&command, &layers, global.json));
+        return settings::run(&command, &layers, global.json);
     }
     telemetry::start(&config)?;
     let runtime = runtime(&config)?;

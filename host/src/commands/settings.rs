@@ -4,17 +4,18 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::ConfigCommand;
 use crate::config::{Layers, SETTINGS, without_password};
-use crate::error::Exit;
+use crate::error::{CliError, Exit};
+use crate::output;
 
 /// Runs one of them.
-pub(super) fn run(command: &ConfigCommand, layers: &Layers, as_json: bool) -> Exit {
+pub(super) fn run(command: &ConfigCommand, layers: &Layers, as_json: bool) -> Result<Exit, CliError> {
     match command {
-        ConfigCommand::Check if as_json => println!("{}", json!({ "ok": true })),
-        ConfigCommand::Check => println!("the settings are right"),
-        ConfigCommand::Show if as_json => println!("{}", as_object(layers)),
-        ConfigCommand::Show => show(layers),
+        ConfigCommand::Check if as_json => output::json(&json!({ "ok": true }))?,
+        ConfigCommand::Check => output::line("the settings are right")?,
+        ConfigCommand::Show if as_json => output::json(&as_object(layers))?,
+        ConfigCommand::Show => output::line(lines(layers).join("\n"))?,
     }
-    Exit::Good
+    Ok(Exit::Good)
 }
 
 /// `{"key": {"value": …, "origin": {"layer": …, "place": …}, "help": …}, …}`
@@ -33,17 +34,19 @@ fn as_object(layers: &Layers) -> Value {
     Value::Object(shown)
 }
 
-fn show(layers: &Layers) {
+fn lines(layers: &Layers) -> Vec<String> {
+    let mut lines = Vec::new();
     let widest = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
     for setting in SETTINGS {
         if let Some((value, origin)) = layers.values.get(setting.key) {
             let value = without_password(setting.kind, value);
             let shown = if value.is_empty() { "(none)" } else { &value };
-            println!("{:widest$}  {shown:<20}  {}", setting.key, origin.place);
+            lines.push(format!("{:widest$}  {shown:<20}  {}", setting.key, origin.place));
         }
     }
     for rule in &layers.trust {
         let shown = format!("{} {}", rule.namespace, rule.policy);
-        println!("{:widest$}  {shown:<20}  {}", "[[trust]]", rule.place);
+        lines.push(format!("{:widest$}  {shown:<20}  {}", "[[trust]]", rule.place));
     }
+    lines
 }

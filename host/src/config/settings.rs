@@ -7,6 +7,8 @@ pub(crate) enum Kind {
     Text,
     /// A path.
     Path,
+    /// Which lines of the log are written.
+    Filter,
     /// An address that may hold a password, which is never shown.
     Url,
     /// An address of a place for plugins; its password is never shown either.
@@ -58,7 +60,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting(
         "log.level",
-        Kind::Text,
+        Kind::Filter,
         "info",
         "error, warn, info, debug, trace, or a filter such as 'info,stepwright_worker=debug'.",
     ),

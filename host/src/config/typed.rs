@@ -131,7 +131,6 @@ impl Config {
         let webhook_networks = read.networks("webhooks.networks");
         let http_certificates = read.text("sandbox.http_certificates");
         Self {
-            database,
             worker_token_file,
             worker_tls: read.tunnel_tls(&worker_orchestrators),
             worker_orchestrators,
@@ -145,7 +144,7 @@ impl Config {
                 _ => LogFormat::Auto,
             },
             worker_discover: read.text("worker.discover") == "true",
-            pumps: u32::try_from(read.number("orchestrator.pumps")).unwrap_or(1).max(1),
+            pumps: read.pumps(&database),
             advertise: read.advertised("orchestrator.advertise", gate.as_ref()),
             gate,
             message_bytes_max: read.count("wire.message_bytes_max"),
@@ -166,6 +165,7 @@ impl Config {
             http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
+            database,
         }
     }
 
@@ -309,6 +309,21 @@ impl Reader<'_> {
         self.0.problem(place, key, problem);
     }
 
+    fn pumps(&mut self, database: &Database) -> u32 {
+        let pumps = u32::try_from(self.number("orchestrator.pumps")).unwrap_or(1).max(1);
+        if let (Database::File(path), 2..) = (database, pumps) {
+            let path = path.display();
+            self.problem(
+                "orchestrator.pumps",
+                format!(
+                    "{pumps} pumps at the SQLite file {path}: it takes one writer at a time, so only one pump; \
+                     leave it at 1, or use PostgreSQL with --db postgres://user:password@host:5432/database"
+                ),
+            );
+        }
+        pumps
+    }
+
     fn orchestrator(&mut self) -> OrchestratorOptions {
         OrchestratorOptions {
             incarnation: String::new(),
@@ -411,6 +426,7 @@ impl Reader<'_> {
 fn fits(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::Path => Ok(()),
+        Kind::Filter => crate::telemetry::filter(value).map(drop),
         Kind::Url
             if value.is_empty() || value.starts_with("postgres://") || value.starts_with("postgresql://") =>
         {

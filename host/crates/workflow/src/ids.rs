@@ -5,6 +5,11 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+/// What was given as a number of something is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a whole number, such as 17")]
+pub struct NotANumber;
+
 macro_rules! number_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -19,9 +24,9 @@ macro_rules! number_id {
         }
 
         impl FromStr for $name {
-            type Err = std::num::ParseIntError;
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map($name)
+            type Err = NotANumber;
+            fn from_str(text: &str) -> Result<Self, NotANumber> {
+                text.parse().map($name).map_err(|_| NotANumber)
             }
         }
     };

@@ -24,7 +24,7 @@ pub mod template;
 pub mod when;
 
 pub use clock::{Clock, Timestamp};
-pub use ids::{AttemptKey, BatchId, Digest, PlanId, StepId, TaskId, TokenId, WorkerId};
+pub use ids::{AttemptKey, BatchId, Digest, NotANumber, PlanId, StepId, TaskId, TokenId, WorkerId};
 pub use outcome::{Failure, FailureClass, Outcome};
 pub use payload::Payload;
 pub use plan::{EXTERNAL, Plan, PlanStep, StepLimits, external_digest, plugin_reference};
