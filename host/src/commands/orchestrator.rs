@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clap::Subcommand;
 use serde::Serialize;
 use stepwright_store::OrchestratorRecord;
+use stepwright_store::performance::ORCHESTRATOR_SILENT_MS;
 use stepwright_workflow::Timestamp;
 
 use crate::context::Context;
@@ -13,9 +14,6 @@ use crate::output;
 use crate::output::paint::{Paint, Tone};
 use crate::output::table::{Columns, Entry};
 use crate::output::when;
-
-/// How long one may be silent before its line is marked, in milliseconds: workers are not told of it any more either.
-const SILENT_MS: i64 = 60_000;
 
 /// What can be asked about orchestrators.
 #[derive(Debug, Subcommand)]
@@ -70,7 +68,7 @@ fn table(orchestrators: &[OrchestratorRecord], now: Timestamp, paint: Paint) -> 
     ];
     let mut columns = Columns::new(&names).right(&[2, 4, 5, 6, 7]);
     for orchestrator in orchestrators {
-        let silent = now.0 - orchestrator.seen_at.0 > SILENT_MS;
+        let silent = now.0 - orchestrator.seen_at.0 > ORCHESTRATOR_SILENT_MS;
         let seen = when::ago(now, orchestrator.seen_at);
         let totals: BTreeMap<String, u64> = orchestrator.totals.read().unwrap_or_default();
         let total = |name: &str| totals.get(name).copied().unwrap_or(0);

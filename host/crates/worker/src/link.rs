@@ -89,6 +89,7 @@ impl Service {
         self.line.open();
         self.tell(Some((&welcome.orchestrator, &welcome.peers)));
         tracing::info!(kept = welcome.keep.len(), "welcome at the orchestrator");
+        self.alone = false;
         if self.drain.is_some() {
             self.say_heartbeat();
         }
@@ -161,6 +162,12 @@ impl Service {
                 silence.as_millis()
             );
             self.leave();
+        } else if self.link == Link::Down
+            && !self.alone
+            && silence > self.heartbeat.period() * SILENT_HEARTBEATS_MAX
+        {
+            self.alone = true;
+            tracing::warn!("no orchestrator answers; tries go on until one does");
         }
         if self.link == Link::Welcome {
             let repeated = self.held.beat();

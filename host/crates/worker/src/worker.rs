@@ -94,6 +94,7 @@ impl Worker {
             held: Held::default(),
             latest: None,
             link: Link::Down,
+            alone: false,
             heartbeat: ticker(HEARTBEAT_UNTIL_WELCOME),
             message_bytes: usize::MAX,
             coalesce_until: None,
@@ -130,6 +131,8 @@ pub(crate) struct Service {
     /// The newest batch that came, taken or not.
     pub(crate) latest: Option<BatchId>,
     pub(crate) link: Link,
+    /// It was said that no orchestrator answers.
+    pub(crate) alone: bool,
     /// When the orchestrator was last heard.
     pub(crate) heard_at: Timestamp,
     pub(crate) heartbeat: Interval,

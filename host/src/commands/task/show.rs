@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use stepwright_store::performance::ORCHESTRATOR_SILENT_MS;
 use stepwright_store::{AttemptRecord, AttemptStatus, NoteRecord, Store, StoreError, TaskRecord};
 use stepwright_workflow::finalize::{ExecutionStatus, RecommendedAction};
 use stepwright_workflow::insight::{Bottleneck, CriticalPath, Reasons, StepReason, TaskContext};
@@ -66,6 +67,8 @@ struct Known {
     record: TaskRecord,
     attempts: Vec<AttemptRecord>,
     notes: Vec<NoteRecord>,
+    /// Those that were seen in the last minute.
+    orchestrators: usize,
     now: Timestamp,
 }
 
@@ -78,7 +81,10 @@ pub(crate) async fn run(arguments: &ShowArguments, context: &Context) -> Result<
         return tell(&*store, &record, context).await;
     }
     let (attempts, notes) = (store.attempts(task).await?, store.notes(task).await?);
-    let known = Known { record, attempts, notes, now: context.now() };
+    let now = context.now();
+    let there = store.orchestrators().await?;
+    let orchestrators = there.iter().filter(|one| now.0 - one.seen_at.0 <= ORCHESTRATOR_SILENT_MS).count();
+    let known = Known { record, attempts, notes, orchestrators, now };
     if context.json {
         output::json(&known.shown())?;
     } else {
@@ -176,6 +182,10 @@ impl Known {
             RecommendedAction::FinalizeTask => "nothing to do: it has ended",
         };
         let mut lines = vec![paint.of(Tone::Strong, sentence)];
+        if self.orchestrators == 0 && action != RecommendedAction::FinalizeTask {
+            let nobody = "no orchestrator is running, so nothing goes on; start 'stepwright orchestrate' or 'stepwright dev'";
+            lines.insert(0, paint.of(Tone::Strong, nobody));
+        }
         let view = self.record.view(&[]);
         let reasons = Reasons::of(&view, self.now);
         let advice =
@@ -255,7 +265,7 @@ mod tests {
         record.tags = vec![("kind".to_owned(), "declined".to_owned())];
         let failure = Failure::new(FailureClass::Permanent, "the card was declined").with_code("declined");
         record.steps_detail[1].failure = Some(failure);
-        Known { record, attempts: Vec::new(), notes: Vec::new(), now: Timestamp(5_000) }
+        Known { record, attempts: Vec::new(), notes: Vec::new(), orchestrators: 1, now: Timestamp(5_000) }
     }
 
     #[test]

@@ -233,7 +233,9 @@ impl Orchestrator {
         let gone: Vec<WorkerId> = gone.map(|(worker, _)| worker).collect();
         for worker in gone {
             // Whether it is lost, or was welcomed by another orchestrator, is for the database to say.
-            self.sessions.remove(worker);
+            if let Some(session) = self.sessions.remove(worker) {
+                tracing::warn!(worker = %worker, name = session.name, "a worker went and did not come back in time");
+            }
         }
     }
 

@@ -51,7 +51,7 @@ impl Work<'_> {
             why: why.clone(),
         };
         if self.tx.pause(&pause).await? {
-            tracing::error!(%digest, why, "a plugin was quarantined; 'stepwright resume digest' lets it go on");
+            tracing::error!(%digest, why, "a plugin was quarantined; 'stepwright resume digest {digest}' lets it go on");
             self.out.counts.quarantined += 1;
         }
         Ok(())

@@ -256,7 +256,7 @@ impl Connection {
         let (secret, pump) = said.split_once(' ').unwrap_or((said, "1"));
         let hash = Digest::of(secret.as_bytes());
         let admitted = self.shared.options.allowed.borrow().find(&hash, Instant::now()).cloned();
-        let admitted = admitted.ok_or("the token is wrong, revoked or expired")?;
+        let admitted = admitted.ok_or("the token is wrong, revoked or expired, or not of scope worker")?;
         let pump = self.pump(pump)?;
         let place = self.shared.places.clone().try_acquire_owned();
         let place = place.map_err(|_| "the gate has no place for another connection")?;

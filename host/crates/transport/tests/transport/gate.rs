@@ -188,7 +188,7 @@ async fn one_gate_leads_to_the_pump_that_is_asked_for() {
         assert_eq!(knock(&link, line.as_bytes()), unknown, "'{pump}'");
     }
     // Who may not enter is told nothing of pumps.
-    let refused = "NO the token is wrong, revoked or expired\n";
+    let refused = "NO the token is wrong, revoked or expired, or not of scope worker\n";
     assert_eq!(knock(&link, format!("STEPWRIGHT/1 {} 3\n", secret(9).reveal()).as_bytes()), refused);
 }
 

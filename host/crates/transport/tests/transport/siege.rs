@@ -196,7 +196,7 @@ async fn turned_away(bytes: &[u8], answer: &str) {
 }
 
 const NO_LINE: &str = "the first line must be 'STEPWRIGHT/1 <token>'";
-const BAD_TOKEN: &str = "the token is wrong, revoked or expired";
+const BAD_TOKEN: &str = "the token is wrong, revoked or expired, or not of scope worker";
 const TOO_SLOW: &str = "the first line took too long";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
