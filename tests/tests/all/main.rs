@@ -28,6 +28,7 @@ mod ledger;
 mod migration;
 mod model;
 mod oci;
+mod operator;
 mod partition;
 mod pauses;
 mod polyglot;

@@ -71,6 +71,9 @@ pub enum RegisterError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] stepwright_store::StoreError),
+    /// The place of plugins does not answer, for this reason.
+    #[error("{0}")]
+    Unavailable(String),
     /// The host failed.
     #[error("{0}")]
     Failed(String),

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_path_to_error::Segment;
 use stepwright_workflow::{BatchId, TaskId, TokenId};
 use tokio::time::timeout;
 
@@ -153,7 +154,7 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         // Once more, and slower, for the name of the field.
         let mut again = serde_json::Deserializer::from_slice(bytes);
         match serde_path_to_error::deserialize::<_, T>(&mut again) {
-            Err(found) if found.path().iter().next().is_some() => {
+            Err(found) if found.path().iter().any(|part| !matches!(part, Segment::Unknown)) => {
                 Problem::field(&found.path().to_string(), found.inner().to_string())
             }
             _ => Problem::new(Code::InvalidRequest, format!("the body: {error}")),

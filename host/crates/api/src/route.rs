@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use stepwright_store::TokenScope;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use utoipa::openapi::path::{Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
@@ -335,13 +336,17 @@ async fn around(State(app): State<App>, request: Request, next: Next) -> Respons
     let (method, path, begun) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     // No database keeps this character, and nothing that has a name has it.
     let whole = request.uri().path_and_query().map(|whole| whole.as_str()).unwrap_or_default();
+    let id_text = id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // So that whatever is logged about the request has its id.
+    let span = tracing::error_span!("request", id = id_text);
     let mut response = if whole.contains("%00") {
         Problem::new(Code::InvalidRequest, "the address holds the character U+0000").into_response()
     } else {
-        next.run(request).await
+        next.run(request).instrument(span).await
     };
     let status = response.status().as_u16();
-    tracing::debug!(%method, path, status, id = ?id, ms = begun.elapsed().as_millis(), "answered a request");
+    let ms = begun.elapsed().as_millis();
+    tracing::debug!(%method, path, status, id = id_text, ms, "answered a request");
     if let Some(id) = id {
         response.headers_mut().insert(REQUEST_ID, id);
     }

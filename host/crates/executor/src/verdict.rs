@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stepwright_workflow::{Failure, FailureClass, Outcome, Payload};
 use wasmtime::component::ResourceTableError;
-use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::FieldMapError;
 
@@ -236,7 +236,13 @@ fn died(mut message: String, code: &str, error: &wasmtime::Error, it: &Circumsta
         message.push_str(&last_words(it.stderr_tail));
     }
     let frames = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], WasmBacktrace::frames);
-    let backtrace: Vec<_> = frames.iter().map(|frame| frame.func_name().unwrap_or("?")).collect();
+    let names = frames.iter().map(FrameInfo::func_name);
+    // Components that are built for use have no names, and then a row of marks says nothing.
+    let backtrace: Vec<_> = if names.clone().any(|name| name.is_some()) {
+        names.map(|name| name.unwrap_or("?")).collect()
+    } else {
+        Vec::new()
+    };
     let remains = Remains { stderr: it.stderr_tail, backtrace };
     let empty = remains.stderr.is_empty() && remains.backtrace.is_empty();
     let details = if empty { None } else { Payload::of(&remains).ok() };

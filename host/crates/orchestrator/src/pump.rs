@@ -33,6 +33,8 @@ mod reap;
 
 /// How long to wait after a round that the database refused, before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// Failed rounds in a row between two lines of the log, once there were many: half a minute.
+const FAILURES_UNTOLD_MAX: u64 = 150;
 
 /// Why an orchestrator stopped by itself.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,8 @@ totals! {
     rounds,
     /// Transactions that failed and were tried again.
     rounds_failed,
+    /// Of these, those since the last that was committed.
+    rounds_failing,
     /// Tasks created through the handle.
     tasks_started,
     /// Tasks that settled.

@@ -3,15 +3,15 @@
 use semver::Version;
 use stepwright_api::view::RegisteredPlugin;
 use stepwright_api::{RegisterError, Upload};
-use stepwright_registry::PluginName;
 use stepwright_registry::signature::{merged, read_signatures};
+use stepwright_registry::{BlobError, PluginName};
 use stepwright_store::{Added, Store};
 
 use super::add::{AddError, add, known, refuse_changed, refuse_untrusted};
 use super::{Component, Found, Identity, Inspector, signatures_of};
 use crate::commands::grants;
 use crate::context::Context;
-use crate::error::CliError;
+use crate::error::{CliError, chain};
 
 /// What it is called in messages, and where its version is said to come from.
 const SOURCE: &str = "upload";
@@ -37,7 +37,8 @@ pub(crate) async fn register(
     let added = add((store, &context.blobs().map_err(failed)?), &component, context).await;
     let added = added.map_err(|error| match error {
         AddError::Store(error) => RegisterError::Store(error),
-        other => RegisterError::Failed(other.to_string()),
+        AddError::Blobs(error @ BlobError::Objects { .. }) => RegisterError::Unavailable(chain(&error)),
+        other => RegisterError::Failed(chain(&other)),
     })?;
     let description = &component.inspection.description;
     let asker =

@@ -144,6 +144,13 @@ async fn register(
         RegisterError::Refused(why) => Problem::new(Code::InvalidPlugin, why),
         RegisterError::Exists(why) => Problem::new(Code::AlreadyExists, why),
         RegisterError::Store(error) => error.into(),
+        RegisterError::Unavailable(why) => {
+            tracing::error!(why, "failed to keep a plugin");
+            Problem::new(
+                Code::Unavailable,
+                "the place where plugins are kept does not answer; the host's log says why",
+            )
+        }
         RegisterError::Failed(_) => crate::problem::internal(&error),
     })?;
     Ok(Answer::made(registered.created, registered))

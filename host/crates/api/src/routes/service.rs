@@ -18,6 +18,9 @@ use crate::view::{Check, Health, Json, Readiness};
 /// How long the database may take to answer: a probe of Kubernetes gives up after a second, a load balancer after some.
 const DATABASE_MAX: Duration = Duration::from_secs(2);
 
+/// Rounds that fail one after another before it cannot work: one may meet a database that is being restarted.
+const FAILING_MIN: u64 = 3;
+
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v1/health", health)
@@ -26,7 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<Health>(StatusCode::OK, "It does"),
         Route::get("/v1/ready", ready)
             .named("service", "ready", "Whether it can work")
-            .described("For load balancers: 503 while the database is away, or the process is stopping.")
+            .described("For load balancers: 503 while the database is away or takes no writes, or the process is stopping.")
             .free()
             .answers::<Readiness>(StatusCode::OK, "It can")
             .answers::<Readiness>(StatusCode::SERVICE_UNAVAILABLE, "It cannot; the checks say why"),
@@ -73,8 +76,17 @@ async fn database(app: &Inner) -> Check {
 }
 
 fn orchestrator(app: &Inner) -> Check {
-    let gone = app.parts.orchestrator.as_ref().is_some_and(|orchestrator| orchestrator.is_stopped());
-    check("orchestrator", gone.then(|| "it has stopped".to_owned()))
+    let wrong = app.parts.orchestrator.as_ref().and_then(|orchestrator| {
+        let failing = orchestrator.stats().rounds_failing;
+        if orchestrator.is_stopped() {
+            Some("it has stopped".to_owned())
+        } else if failing >= FAILING_MIN {
+            Some(format!("its last {failing} rounds failed; the host's log says why"))
+        } else {
+            None
+        }
+    });
+    check("orchestrator", wrong)
 }
 
 async fn document() -> Response {

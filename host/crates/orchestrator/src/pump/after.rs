@@ -8,7 +8,7 @@ use stepwright_transport::port::ConnectionId;
 use stepwright_transport::wire::{Ack, Cancel, ComponentPart, PROTOCOL_VERSION, Resend, ToWorker, Welcome};
 use stepwright_workflow::{AttemptKey, WorkerId};
 
-use super::{Orchestrator, RETRY_DELAY, RoundDone};
+use super::{FAILURES_UNTOLD_MAX, Orchestrator, RETRY_DELAY, RoundDone};
 use crate::handle::{HandleError, StartReply};
 use crate::round::{Counts, RoundInput, RoundOutput, SentBatch, earlier};
 use crate::session::{HeldBatch, Session};
@@ -29,6 +29,7 @@ impl Orchestrator {
     }
 
     fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
+        self.totals.rounds_failing.store(0, Ordering::Relaxed);
         self.count(&output.counts);
         self.count_messages();
         self.welcome(&mut output);
@@ -83,9 +84,12 @@ impl Orchestrator {
     /// Their leases ended, or another orchestrator speaks for them: whoever is still connected must say hello again.
     fn let_go(&mut self, workers: &[WorkerId]) {
         for worker in workers {
-            if let Some(Session { connection: Some(connection), name, .. }) = self.sessions.remove(*worker) {
-                tracing::warn!(worker = %worker, name, "a worker's lease ended while it was connected");
-                self.port.disconnect(connection);
+            match self.sessions.remove(*worker) {
+                Some(Session { connection: Some(connection), name, .. }) => {
+                    tracing::warn!(worker = %worker, name, "a worker's lease ended while it was connected");
+                    self.port.disconnect(connection);
+                }
+                _ => tracing::info!(worker = %worker, "a worker that is not connected here is lost"),
             }
         }
     }
@@ -217,12 +221,16 @@ impl Orchestrator {
     /// outcomes are tried one by one, and one that fails alone is given up: its lease ends, and the step is tried again.
     fn put_back(&mut self, mut input: RoundInput, replies: Vec<StartReply>, error: &StoreError) {
         self.totals.rounds_failed.fetch_add(1, Ordering::Relaxed);
+        let failing = self.totals.rounds_failing.fetch_add(1, Ordering::Relaxed) + 1;
         let reason = describe(error);
         let passing = error.is_passing();
         if let StoreError::WorkersGone { workers } = error {
             self.let_go(workers);
         }
-        tracing::error!(reason, outcomes = input.outcomes.len(), "a round failed");
+        // Several come in a second for as long as a disk is full, and the log may be on the same disk.
+        if failing.is_power_of_two() || failing.is_multiple_of(FAILURES_UNTOLD_MAX) {
+            tracing::error!(reason, outcomes = input.outcomes.len(), in_a_row = failing, "a round failed");
+        }
         if !passing {
             // Requests from this process get the error back rather than another try.
             input.starts.clear();
