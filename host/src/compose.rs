@@ -24,7 +24,7 @@ use stepwright_worker::{Fetches, Worker};
 
 use crate::admission::Admission;
 use crate::clock::{incarnation, random};
-use crate::config::{Endpoint, hostname};
+use crate::config::{Database, Endpoint, hostname};
 use crate::context::Context;
 use crate::database::Opened;
 use crate::error::CliError;
@@ -65,6 +65,13 @@ pub(crate) async fn further_pumps(
     feed: &Arc<Feed>,
 ) -> Result<Vec<(Pump, Orchestrator, OrchestratorHandle)>, CliError> {
     let pumps = context.config.pumps;
+    if let (Database::File(path), 2..) = (&context.config.database, pumps) {
+        return Err(CliError::new(format!(
+            "{pumps} pumps at the SQLite file {}: it takes one writer at a time, so only one pump; \
+             leave orchestrator.pumps at 1, or use PostgreSQL with --db postgres://user:password@host:5432/database",
+            path.display()
+        )));
+    }
     let mut further = Vec::new();
     for number in 2..=pumps {
         let pump = Pump { path: context.config.socket_of(number), incarnation: incarnation()? };

@@ -131,6 +131,7 @@ impl Config {
         let webhook_networks = read.networks("webhooks.networks");
         let http_certificates = read.text("sandbox.http_certificates");
         Self {
+            database,
             worker_token_file,
             worker_tls: read.tunnel_tls(&worker_orchestrators),
             worker_orchestrators,
@@ -144,7 +145,7 @@ impl Config {
                 _ => LogFormat::Auto,
             },
             worker_discover: read.text("worker.discover") == "true",
-            pumps: read.pumps(&database),
+            pumps: u32::try_from(read.number("orchestrator.pumps")).unwrap_or(1).max(1),
             advertise: read.advertised("orchestrator.advertise", gate.as_ref()),
             gate,
             message_bytes_max: read.count("wire.message_bytes_max"),
@@ -165,7 +166,6 @@ impl Config {
             http_certificates: (!http_certificates.is_empty()).then(|| PathBuf::from(http_certificates)),
             data_dir,
             run_dir,
-            database,
         }
     }
 
@@ -307,21 +307,6 @@ impl Reader<'_> {
     pub(super) fn problem(&mut self, key: &'static str, problem: String) {
         let place = self.0.values.get(key).map(|(_, origin)| origin.place.clone()).unwrap_or_default();
         self.0.problem(place, key, problem);
-    }
-
-    fn pumps(&mut self, database: &Database) -> u32 {
-        let pumps = u32::try_from(self.number("orchestrator.pumps")).unwrap_or(1).max(1);
-        if let (Database::File(path), 2..) = (database, pumps) {
-            let path = path.display();
-            self.problem(
-                "orchestrator.pumps",
-                format!(
-                    "{pumps} pumps at the SQLite file {path}: it takes one writer at a time, so only one pump; \
-                     leave it at 1, or use PostgreSQL with --db postgres://user:password@host:5432/database"
-                ),
-            );
-        }
-        pumps
     }
 
     fn orchestrator(&mut self) -> OrchestratorOptions {

@@ -38,8 +38,6 @@ fn a_setting_that_is_wrong_is_refused_before_anything_starts() {
     let check = |flags: &[&str]| refusal(&deployment, &[flags, &["config", "check"]].concat());
     let said = check(&["--log-level", "warning"]);
     assert!(said.contains("log.level: 'warning' is no level; write error, warn, info"), "{said}");
-    let said = check(&["--set", "orchestrator.pumps=3"]);
-    assert!(said.contains("orchestrator.pumps: 3 pumps at the SQLite file"), "{said}");
     for address in ["mysql://ann:s3cret@h/d", "Postgres://ann:s3cret@h/d"] {
         let said = refusal(&Deployment::at(address.to_owned()), &["task", "list"]);
         assert!(said.contains("is no address of PostgreSQL") && !said.contains("s3cret"), "{said}");
