@@ -1,6 +1,5 @@
 //! The simulator's schedules: none may violate anything, each replays exactly, and a defect put in on purpose is found.
 
-use rustix::thread::{CpuSet, sched_setaffinity};
 use stepwright_tests::sim::{Sabotage, play};
 
 /// Schedules in each of the sixteen tests.
@@ -22,21 +21,10 @@ fn schedules(seeds: impl Iterator<Item = u64>) {
     }
 }
 
-/// A schedule's threads hand each other every statement, and never have two things to do: on one processor, that takes a quarter
-/// less of it.
-fn on_one_processor(part: u64) {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut one = CpuSet::new();
-    one.set(usize::try_from(part).unwrap_or(0) % processors.min(CpuSet::MAX_CPU));
-    // Where that one is not ours, it runs wherever it may.
-    let _ = sched_setaffinity(None, &one);
-}
-
 macro_rules! parts {
     ($($name:ident: $part:literal),*) => {$(
         #[test]
         fn $name() {
-            on_one_processor($part);
             schedules($part * SCHEDULES..($part + 1) * SCHEDULES);
         }
     )*};
