@@ -2,7 +2,6 @@
 //!
 //! The key of a component is `<64 hexadecimal digits>.wasm`. What is read as a whole is checked against it.
 
-use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -17,6 +16,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt
 use stepwright_workflow::{Digest, Timestamp};
 use url::Url;
 
+use crate::chain::chain;
 use crate::folder::{FolderError, PluginFolder, digest_of, file_name};
 
 /// The addresses that can be used, as messages show them.
@@ -290,15 +290,7 @@ impl Blobs {
     }
 
     fn refused(&self, action: &'static str, error: &object_store::Error) -> BlobError {
-        let mut said = error.to_string();
-        let mut source = error.source();
-        while let Some(inner) = source {
-            let inner_text = inner.to_string();
-            if !said.contains(&inner_text) {
-                said = format!("{said}: {inner_text}");
-            }
-            source = inner.source();
-        }
+        let mut said = chain(error);
         if let Some(password) = &self.password {
             said = said.replace(&format!(":{password}@"), ":***@");
         }
@@ -374,6 +366,8 @@ async fn apart<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
 
     /// What every place must do.

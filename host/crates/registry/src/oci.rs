@@ -17,6 +17,7 @@ use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
 use stepwright_workflow::{Digest, Timestamp};
 
+use crate::chain::chain;
 use crate::signature::{Signature, read_signatures};
 
 pub use failure::OciError;
@@ -85,7 +86,7 @@ impl OciRegistry {
             user_agent: concat!("stepwright/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         };
-        let client = Client::try_from(config).map_err(|error| OciError::Client(failure::text(&error)))?;
+        let client = Client::try_from(config).map_err(|error| OciError::Client(chain(&error)))?;
         Ok(Self { client, login })
     }
 

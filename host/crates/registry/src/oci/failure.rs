@@ -3,6 +3,7 @@
 use oci_client::errors::{OciDistributionError as Cause, OciErrorCode};
 
 use super::place::OciPlace;
+use crate::chain::chain;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +78,7 @@ pub enum OciError {
 
 impl OciError {
     pub(super) fn of(place: &OciPlace, with_login: bool, cause: &Cause) -> Self {
-        let (at, reason) = (place.to_string(), text(cause));
+        let (at, reason) = (place.to_string(), chain(cause));
         match cause {
             Cause::UnauthorizedError { .. } | Cause::AuthenticationFailure(_) => unauthorized(at, with_login),
             Cause::RegistryError { envelope, .. } => {
@@ -128,18 +129,4 @@ fn unauthorized(place: String, with_login: bool) -> OciError {
          or log in with a tool that writes ~/.docker/config.json (credential helpers are not asked)"
     };
     OciError::Unauthorized { place, advice }
-}
-
-/// An error with its sources in one line.
-pub(super) fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }
