@@ -1,7 +1,7 @@
 //! `doctor`: proves that nothing is stuck, or says what is and puts it right.
 
 use serde::Serialize;
-use stepwright_orchestrator::audit::{self, Contradiction};
+use stepwright_orchestrator::audit::{self, Auditor, Contradiction};
 use stepwright_store::{Discrepancies, StepRecord, Store};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::audit::Finding;
@@ -40,9 +40,10 @@ pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Resul
     let store = context.store().await?;
     let mut report = Report { repaired: arguments.repair, ..Report::default() };
     report.discrepancies = store.discrepancies().await?;
+    let mut auditor = Auditor::default();
     let mut from = Some(TaskId(0));
     while let Some(after) = from {
-        let audited = audit::look(&*store, after, AT_ONCE).await?;
+        let audited = auditor.look(&*store, after, AT_ONCE).await?;
         report.tasks += audited.tasks;
         report.steps += audited.steps;
         report.contradictions.extend(audited.contradictions);

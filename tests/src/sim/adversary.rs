@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use stepwright_orchestrator::audit::Auditor;
 use stepwright_store_sqlite::SqliteStore;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -37,6 +38,7 @@ struct State {
 /// Decides every fault of one schedule, and keeps the books that it is checked against.
 pub(super) struct Adversary {
     state: Mutex<State>,
+    auditor: Mutex<Auditor>,
     began: Instant,
     sabotage: Sabotage,
     crash: Notify,
@@ -52,7 +54,13 @@ impl Adversary {
             story: Vec::new(),
             fingerprint: DefaultHasher::new(),
         };
-        Self { state: Mutex::new(state), began: Instant::now(), sabotage, crash: Notify::new() }
+        Self {
+            state: Mutex::new(state),
+            auditor: Mutex::default(),
+            began: Instant::now(),
+            sabotage,
+            crash: Notify::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -137,7 +145,9 @@ impl Adversary {
             self.tell(|| deed.to_string());
         }
         let mut found = self.state().books.enter(deeds, told);
-        found.extend(blocking(super::books::look(store)));
+        let mut auditor = self.auditor.lock().unwrap_or_else(PoisonError::into_inner);
+        found.extend(blocking(super::books::look(&mut auditor, store)));
+        drop(auditor);
         for what in found {
             self.violated(what);
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stepwright_orchestrator::audit;
+use stepwright_orchestrator::audit::Auditor;
 use stepwright_store::{Created, NewBatch, StepChange, Store};
 use stepwright_store_sqlite::SqliteStore;
 use stepwright_workflow::pause::PauseTarget;
@@ -145,8 +145,8 @@ fn covers(pause: &PauseTarget, task: TaskId) -> bool {
 }
 
 /// The reconciler's proof over every unfinished task, as of now.
-pub(super) async fn look(store: &SqliteStore) -> Vec<String> {
-    let looked = audit::look(store, TaskId(0), 1_000).await.expect("the audit reads");
+pub(super) async fn look(auditor: &mut Auditor, store: &SqliteStore) -> Vec<String> {
+    let looked = auditor.look(store, TaskId(0), 1_000).await.expect("the audit reads");
     let each = looked.contradictions.into_iter().flat_map(|found| {
         found.findings.into_iter().map(move |finding| format!("task {}: {finding}", found.task))
     });

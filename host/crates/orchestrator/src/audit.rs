@@ -1,8 +1,5 @@
 //! The audit of a database: finds what would be stuck, and puts it right. Bounded, since it goes on beside the work.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-
 use serde::Serialize;
 use stepwright_store::{
     AttemptLine, AttemptStatus, AuditedTask, EndedAttempt, NewNote, NoteKind, PauseRecord, Round, Store,
@@ -12,9 +9,9 @@ use stepwright_workflow::audit::{Finding, audit};
 use stepwright_workflow::graph::Graph;
 use stepwright_workflow::step::{self, StepEvent};
 use stepwright_workflow::task::settle;
-use stepwright_workflow::{
-    AttemptKey, BatchId, Failure, FailureClass, Plan, PlanId, StepId, TaskId, Timestamp,
-};
+use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Plan, StepId, TaskId, Timestamp};
+
+use crate::plans::Plans;
 
 /// A task that contradicts itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,37 +35,41 @@ pub struct Audited {
     pub next: Option<TaskId>,
 }
 
-/// Looks at up to `limit` unfinished tasks beyond `after`. Changes nothing.
-pub async fn look(store: &dyn Store, after: TaskId, limit: u32) -> Result<Audited, StoreError> {
-    let tasks = store.audit(after, limit).await?;
-    let full = tasks.len() as u64 == u64::from(limit);
-    let mut audited = Audited {
-        tasks: tasks.len() as u64,
-        steps: tasks.iter().map(|task| task.steps.len() as u64).sum(),
-        contradictions: Vec::new(),
-        next: tasks.last().filter(|_| full).map(|last| last.task),
-    };
-    // Only where a step is set aside do the pauses matter. They are read after it: one that was made meanwhile explains it.
-    let aside = tasks.iter().flat_map(|task| &task.steps).any(|step| step.parked);
-    let pauses = if aside { store.pauses().await? } else { Vec::new() };
-    let mut plans: HashMap<PlanId, (Plan, Graph)> = HashMap::new();
-    for task in tasks {
-        let known = match plans.entry(task.plan) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let plan = store.plan(task.plan).await?.ok_or_else(|| missing(&task))?;
-                let graph = Graph::of_plan(&plan);
-                new.insert((plan, graph))
-            }
+/// Looks at the tasks of one store. Remembers the plans that it met, which never change.
+#[derive(Debug, Default)]
+pub struct Auditor {
+    plans: Plans,
+}
+
+impl Auditor {
+    /// Looks at up to `limit` unfinished tasks beyond `after`. Changes nothing.
+    pub async fn look(
+        &mut self,
+        store: &dyn Store,
+        after: TaskId,
+        limit: u32,
+    ) -> Result<Audited, StoreError> {
+        let tasks = store.audit(after, limit).await?;
+        let full = tasks.len() as u64 == u64::from(limit);
+        let mut audited = Audited {
+            tasks: tasks.len() as u64,
+            steps: tasks.iter().map(|task| task.steps.len() as u64).sum(),
+            contradictions: Vec::new(),
+            next: tasks.last().filter(|_| full).map(|last| last.task),
         };
-        let (plan, graph) = &*known;
-        let covered = covering(&pauses, task.task, plan);
-        let findings = audit(graph, task.state, &task.steps, &covered);
-        if !findings.is_empty() {
-            audited.contradictions.push(Contradiction { task: task.task, findings });
+        // Only where a step is set aside do the pauses matter. They are read after it: one that was made meanwhile explains it.
+        let aside = tasks.iter().flat_map(|task| &task.steps).any(|step| step.parked);
+        let pauses = if aside { store.pauses().await? } else { Vec::new() };
+        for task in tasks {
+            let entry = self.plans.look_up(store, task.plan).await?;
+            let covered = covering(&pauses, task.task, &entry.plan);
+            let findings = audit(&entry.graph, task.state, &task.steps, &covered);
+            if !findings.is_empty() {
+                audited.contradictions.push(Contradiction { task: task.task, findings });
+            }
         }
+        Ok(audited)
     }
-    Ok(audited)
 }
 
 /// Puts one task right, in one transaction, by what it is then; whatever has been mended meanwhile is left alone. Returns what

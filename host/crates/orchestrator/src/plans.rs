@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use stepwright_store::{Round, StoreError};
+use stepwright_store::{Round, Store, StoreError};
 use stepwright_workflow::graph::Graph;
 use stepwright_workflow::{Plan, PlanId, PlanStep, StepId};
 
@@ -38,10 +38,25 @@ impl Plans {
         round: &mut dyn Round,
         id: PlanId,
     ) -> Result<Arc<PlanEntry>, StoreError> {
-        if let Some(entry) = self.0.get(&id) {
-            return Ok(entry.clone());
+        match self.0.get(&id) {
+            Some(entry) => Ok(entry.clone()),
+            None => self.keep(id, round.plan(id).await?),
         }
-        let plan = round.plan(id).await?;
+    }
+
+    /// The same outside a round.
+    pub(crate) async fn look_up(
+        &mut self,
+        store: &dyn Store,
+        id: PlanId,
+    ) -> Result<Arc<PlanEntry>, StoreError> {
+        match self.0.get(&id) {
+            Some(entry) => Ok(entry.clone()),
+            None => self.keep(id, store.plan(id).await?),
+        }
+    }
+
+    fn keep(&mut self, id: PlanId, plan: Option<Plan>) -> Result<Arc<PlanEntry>, StoreError> {
         let plan = plan.ok_or_else(|| {
             StoreError::Inconsistent(format!("plan {id} is used by a task but is not stored"))
         })?;

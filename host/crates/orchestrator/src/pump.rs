@@ -16,6 +16,7 @@ use stepwright_workflow::{Clock, Digest, TaskId, Timestamp, WorkerId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Auditor;
 use crate::book::Book;
 use crate::feed::Feed;
 use crate::handle::{COMMANDS_MAX, Command, OrchestratorHandle, StartReply};
@@ -78,6 +79,7 @@ pub struct Orchestrator {
     strays_sought_at: Timestamp,
     /// When the next tasks are audited, and from where on.
     audit_at: Timestamp,
+    auditor: Auditor,
     audit_from: TaskId,
     /// Components that lost workers lately, as of the last tick.
     suspects: BTreeSet<Digest>,
@@ -145,6 +147,7 @@ impl Orchestrator {
             look_owed: false,
             strays_sought_at: Timestamp(0),
             audit_at: Timestamp(0),
+            auditor: Auditor::default(),
             audit_from: TaskId(0),
             suspects: BTreeSet::new(),
             announced_at: None,

@@ -186,7 +186,7 @@ impl Orchestrator {
         let jitter = (runner.random)() % (2 * quarter);
         let pause = self.options.audit_ms - quarter.min(self.options.audit_ms) + jitter;
         self.audit_at = now.after(Duration::from_millis(pause));
-        let audited = match audit::look(&*self.store, self.audit_from, AUDIT_TASKS).await {
+        let audited = match self.auditor.look(&*self.store, self.audit_from, AUDIT_TASKS).await {
             Ok(audited) => audited,
             Err(error) => return tracing::error!(%error, "failed to audit the database"),
         };
