@@ -9,8 +9,10 @@ use stepwright_tests::http::Client;
 use stepwright_tests::mixed::{self, Faults, Mixed};
 use stepwright_tests::processes::{Deployment, Process};
 
-/// What it says in the first, the second and the fourth round that it tries in vain, and more rarely then.
-const COMPLAINT: &str = "is the disk full or gone?";
+/// What it says of the fourth round in a row that it tried in vain, once each time that the disk is full.
+const COMPLAINT: &str = "\"in_a_row\":4,";
+/// What it says of the first round that it commits again.
+const RELIEF: &str = "rounds are committed again";
 
 async fn full_for_a_while(disk: Disk, test: &str) {
     let path = disk.path().join("tasks.db");
@@ -30,11 +32,13 @@ async fn full_for_a_while(disk: Disk, test: &str) {
         mixed.until_settled(settled);
         disk.fill(orchestrator.pid());
         faults.count("disk full");
-        orchestrator.until_logged(COMPLAINT, 3 * times);
+        orchestrator.until_logged(COMPLAINT, times);
         let ready = client.get("/v1/ready");
         assert_eq!((ready.status, &ready.json()["status"]), (503, &json!("unavailable")));
         disk.make_room(orchestrator.pid());
+        while client.get("/v1/ready").status != 200 {}
     }
+    orchestrator.until_logged(RELIEF, 3);
     mixed.finish();
     assert_eq!(client.get("/v1/ready").status, 200);
     for worker in workers {

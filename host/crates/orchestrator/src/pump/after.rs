@@ -29,7 +29,10 @@ impl Orchestrator {
     }
 
     fn publish(&mut self, input: &RoundInput, mut output: RoundOutput, replies: Vec<StartReply>) {
-        self.totals.rounds_failing.store(0, Ordering::Relaxed);
+        let failed = self.totals.rounds_failing.swap(0, Ordering::Relaxed);
+        if failed > 0 {
+            tracing::info!(failed, "rounds are committed again");
+        }
         self.count(&output.counts);
         self.count_messages();
         self.welcome(&mut output);
