@@ -90,7 +90,12 @@ impl Orchestrator {
         if enrol {
             self.peers.enrol_at = Timestamp(now.0 + ENROL_MS);
         }
-        match tokio::time::timeout(PATIENCE, self.enrol_and_look(enrol, now)).await {
+        let listed = tokio::time::timeout(PATIENCE, self.enrol_and_look(enrol, now)).await;
+        if enrol && !self.peers.called {
+            // Nobody knows of it yet.
+            self.peers.enrol_at = Timestamp(now.0 + FRESH_MS);
+        }
+        match listed {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, "failed to keep the list of orchestrators; workers may not find this one");
