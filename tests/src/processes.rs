@@ -155,10 +155,21 @@ impl Deployment {
         Process::start(self.command(arguments))
     }
 
+    /// Asks until there is an answer: a server that has too much to do, or has just been killed, gives none.
+    fn ask(&self, arguments: &[&str]) -> Value {
+        loop {
+            let output = self.output(arguments);
+            if output.status.success() {
+                return serde_json::from_slice(&output.stdout).expect("JSON");
+            }
+            eprintln!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+
     /// Asks until at least one link of a worker of this name, or of every one, is as wanted.
     fn until_links(&self, name: &str, wanted: impl Fn(&[&Value]) -> bool) {
         loop {
-            let listed = self.json(&["worker", "list", "--all"]);
+            let listed = self.ask(&["--json", "worker", "list", "--all"]);
             let links = listed["workers"].as_array().expect("workers");
             let links: Vec<&Value> = links.iter().filter(|link| link["name"] == name).collect();
             if wanted(&links) {
@@ -181,7 +192,7 @@ impl Deployment {
     /// The orchestrators that are listed, with the links of workers that each speaks for: those that are there and those of which
     /// nobody knows yet that they are gone.
     pub fn orchestrators(&self) -> Vec<(String, u64)> {
-        let listed = self.json(&["orchestrator", "list"]);
+        let listed = self.ask(&["--json", "orchestrator", "list"]);
         let row = |row: &Value| {
             let incarnation = row["incarnation"].as_str().expect("an incarnation").to_owned();
             (incarnation, row["workers"].as_u64().expect("a number"))

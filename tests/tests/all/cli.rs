@@ -136,16 +136,16 @@ template: misbehave
 namespace: test
 version: 1.0.0
 plugin: fixtures/misbehave@^1
-defaults: { timeout: 2s, retry: { limit: 1 }, limits: { cpu: 300ms, memory: 32MiB, output: 1KiB } }
+defaults: { timeout: 10m, retry: { limit: 1 }, limits: { cpu: 10m, memory: 32MiB, output: 1KiB } }
 steps:
-  - { name: spin, handler: spin }
+  - { name: spin, handler: spin, limits: { cpu: 300ms } }
   - { name: sleep, handler: sleep, timeout: 300ms }
   - { name: explode, handler: explode }
   - { name: leave, handler: leave }
-  - { name: hoard, handler: hoard, limits: { cpu: 5s } }
+  - { name: hoard, handler: hoard }
   - { name: recurse, handler: recurse }
   - { name: ramble, handler: ramble }
-  - { name: chatter, handler: chatter, limits: { cpu: 5s } }
+  - { name: chatter, handler: chatter }
   - { name: stumble, handler: stumble, retry: { limit: 3, base: 10ms } }
   - { name: look_around, handler: look_around }
   - { name: again, handler: count_calls, depends_on: once }
@@ -260,12 +260,12 @@ steps: [{ name: only, handler: wait_for_cancel }]
 #[test]
 fn a_worker_elsewhere_comes_in_through_the_gate() {
     let deployment = Deployment::new();
-    let free =
-        TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
-    let orchestrator = deployment.start(&["orchestrate", "--gate-listen", &free]);
+    let orchestrator = deployment.start(&["--json", "orchestrate", "--gate-listen", "127.0.0.1:0"]);
+    let ready: Value = serde_json::from_str(orchestrator.ready()).expect("JSON");
+    let gate = ready["gate"].as_str().expect("a gate");
     let token = deployment.data().join("worker.token").to_string_lossy().into_owned();
     deployment.succeed(&["token", "create", "--name", "far", "--out", &token]);
-    let worker = deployment.start(&["work", "--orchestrator", &free, "--name", "far"]);
+    let worker = deployment.start(&["work", "--orchestrator", gate, "--name", "far"]);
     deployment.succeed(&["plugin", "add", &plugin("shapes")]);
     deployment.succeed(&["template", "add", &template("linear_4")]);
     let run = ["task", "run", "shapes/linear_4", "--json-input", "{\"n\":4}", "--wait", "--timeout", "60s"];

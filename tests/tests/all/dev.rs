@@ -28,7 +28,8 @@ steps:
   - { name: charge, plugin: external, handler: charge, depends_on: [a, b, c, d, e, f] }
 ";
 
-/// A `dev` to join. Only a connection that is gone tells that a worker is: nobody is taken for dead on a busy machine.
+/// A `dev` to join. Only a connection that is gone tells that a worker is: nobody is taken for dead on a busy machine, nor when he
+/// says nothing for three heartbeats.
 struct Dev {
     deployment: Deployment,
     process: Process,
@@ -39,9 +40,11 @@ struct Dev {
 impl Dev {
     fn start(more: &[&str]) -> Self {
         let deployment = Deployment::new();
-        let patient = ["--set", "orchestrator.lease=10m", "--set", "orchestrator.reconnect_grace=100ms"];
-        let process =
-            deployment.start(&[&["--json", "dev", "--name", "inside"], &patient[..], more].concat());
+        let patience =
+            ["orchestrator.heartbeat=20s", "orchestrator.lease=10m", "orchestrator.reconnect_grace=100ms"];
+        let mut arguments = vec!["--json", "dev", "--name", "inside"];
+        arguments.extend(patience.iter().flat_map(|setting| ["--set", setting]));
+        let process = deployment.start(&[&arguments, more].concat());
         let ready: Value = serde_json::from_str(process.ready()).expect("JSON");
         let client = Client::new(ready["api"].as_str().expect("it serves the API"));
         let socket = ready["socket"].as_str().and_then(|url| url.strip_prefix("ipc://")).expect("a socket");
@@ -91,8 +94,12 @@ impl Dev {
 #[tokio::test]
 async fn workers_from_outside_share_the_work_and_are_outlived() {
     let dev = Dev::start(&[]);
-    let listed = dev.deployment.json(&["orchestrator", "list"]);
-    let endpoint = listed["orchestrators"][0]["endpoints"][0].as_str().expect("an endpoint");
+    let endpoint = loop {
+        let listed = dev.deployment.json(&["orchestrator", "list"]);
+        if let Some(endpoint) = listed["orchestrators"][0]["endpoints"][0].as_str() {
+            break endpoint.to_owned();
+        }
+    };
     assert!(endpoint.starts_with("ipc://") && endpoint.ends_with(&dev.socket), "{endpoint}");
     // It has nothing of the other's but the way to its socket: components come over that.
     let far = Deployment::new();

@@ -22,13 +22,13 @@ async fn nothing_is_lost_doubled_or_stuck_whatever_fails() {
     let mut faults = Faults::default();
     let first = deployment.orchestrate(0);
     let second = deployment.orchestrate(1);
-    let [a, c, d] = ["a", "c", "d"].map(|name| deployment.work(name, 2));
     let b = Process::start_logged(deployment.work_command("b", 2));
 
-    // What waits for steps to be held comes first, when there is no end of them in sight.
+    // What waits for steps to be held comes first, when one worker has all of them and no end of them is in sight.
     let mut mixed = Mixed::start(&deployment);
     deployment.until_holding("b", 4);
     b.suspend();
+    let [a, c, d] = ["a", "c", "d"].map(|name| deployment.work(name, 2));
     faults.count("worker suspended for longer than its lease");
     mixed.until_settled(10);
     a.kill();

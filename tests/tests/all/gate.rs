@@ -1,6 +1,5 @@
 //! A gate with TLS and a worker on the other side of it, as processes: its token is made, replaced and revoked while it works.
 
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
@@ -20,12 +19,10 @@ struct Secured {
 
 impl Secured {
     fn new(deployment: Deployment) -> Self {
-        let free =
-            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").to_string();
         certificates(&deployment);
         let path = |name: &str| deployment.data().join(name).display().to_string();
         let config = format!(
-            "[gate]\nlisten = '{free}'\ntls_certificate = '{}'\ntls_key = '{}'\ntls_client_ca = '{ca}'\n\
+            "[gate]\nlisten = '127.0.0.1:0'\ntls_certificate = '{}'\ntls_key = '{}'\ntls_client_ca = '{ca}'\n\
              [worker]\ntls_ca = '{ca}'\ntls_certificate = '{}'\ntls_key = '{}'\n",
             path("gate.pem"),
             path("gate.key"),
@@ -34,10 +31,12 @@ impl Secured {
             ca = path("ca.pem"),
         );
         std::fs::write(deployment.data().join("stepwright.toml"), config).expect("a file");
-        let orchestrator = deployment.start(&["orchestrate"]);
+        let orchestrator = deployment.start(&["--json", "orchestrate"]);
+        let ready: Value = serde_json::from_str(orchestrator.ready()).expect("JSON");
+        let gate = ready["gate"].as_str().expect("a gate").to_owned();
         deployment.succeed(&["plugin", "add", &plugin("shapes")]);
         deployment.succeed(&["template", "add", &template("linear_4")]);
-        Self { gate: format!("tls://{free}"), deployment, orchestrator }
+        Self { gate, deployment, orchestrator }
     }
 
     /// A worker that comes in with the secret in this file.

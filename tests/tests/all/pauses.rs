@@ -15,21 +15,34 @@ steps:
   - { name: nap, handler: nap, config: { ms: 2000 } }
 ";
 
-/// A short lease, so that a killed worker is lost at once.
+/// Ends when somebody ends it.
+const SLEEP: &str = "
+template: sleep
+namespace: test
+version: 1.0.0
+plugin: fixtures/misbehave@^1
+steps:
+  - { name: sleep, handler: nap, timeout: 15m, config: { ms: 600000 } }
+";
+
+/// A killed worker is lost at once, and one that is only slow is not.
 const QUICK: [&str; 6] = [
     "--set",
     "orchestrator.lease=800ms",
     "--set",
-    "orchestrator.heartbeat=150ms",
+    "orchestrator.heartbeat=20s",
     "--set",
     "orchestrator.reconnect_grace=150ms",
 ];
 
 fn begin(deployment: &Deployment) {
     deployment.succeed(&["plugin", "add", &plugin("shapes"), &plugin("misbehave")]);
-    let nap = deployment.data().join("nap.yaml");
-    std::fs::write(&nap, NAP).expect("a file");
-    deployment.succeed(&["template", "add", &nap.to_string_lossy(), &template("linear_4")]);
+    for (name, text) in [("nap.yaml", NAP), ("sleep.yaml", SLEEP)] {
+        let file = deployment.data().join(name);
+        std::fs::write(&file, text).expect("a file");
+        deployment.succeed(&["template", "add", &file.to_string_lossy()]);
+    }
+    deployment.succeed(&["template", "add", &template("linear_4")]);
 }
 
 fn start(deployment: &Deployment, template: &str, more: &[&str]) -> String {
@@ -125,12 +138,12 @@ fn a_plugin_whose_workers_keep_dying_is_quarantined() {
     let deployment = Deployment::new();
     let orchestrator: Process = deployment.start(&[&["orchestrate"], &QUICK[..]].concat());
     begin(&deployment);
-    let mut naps = Vec::new();
+    let mut sleeping = Vec::new();
     let mut killed = 0;
     let quarantined = |deployment: &Deployment| deployment.json(&["pause", "list"])["pauses"].clone();
     while quarantined(&deployment) == json!([]) {
         assert!(killed < 12, "{killed} workers died of it");
-        naps.push(start(&deployment, "test/nap", &[]));
+        sleeping.push(start(&deployment, "test/sleep", &[]));
         killed += 1;
         kill_one(&deployment, &format!("victim-{killed}"));
     }
@@ -145,6 +158,9 @@ fn a_plugin_whose_workers_keep_dying_is_quarantined() {
     let other = start(&deployment, "shapes/linear_4", &["--wait"]);
     assert_eq!(until(&deployment, &other, |_| true)["state"], "complete");
     assert_eq!(until(&deployment, &nap, |_| true)["execution_status"], "paused");
+    for task in &sleeping {
+        deployment.succeed(&["task", "cancel", task]);
+    }
     let digest = pauses[0]["name"].as_str().expect("a digest");
     deployment.succeed(&["resume", "digest", &digest[..19], "--reason", "looked at it"]);
     until(&deployment, &nap, |shown| shown["state"] == "complete");

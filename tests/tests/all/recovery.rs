@@ -26,10 +26,9 @@ steps:
   - { name: last, handler: sum, depends_on: [first, rest] }
 ";
 
-/// Reads lines until at least so many tasks are settled.
+/// Reads lines until at least so many tasks are settled, or all of them are.
 fn until_settled(watch: &mut Process, wanted: i64) {
-    loop {
-        let line = watch.line().expect("tasks are left");
+    while let Some(line) = watch.line() {
         let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<i64>().ok());
         if settled.is_some_and(|settled| settled >= wanted) {
             return;
@@ -40,7 +39,9 @@ fn until_settled(watch: &mut Process, wanted: i64) {
 #[test]
 fn nothing_is_lost_or_doubled_when_processes_are_killed() {
     let deployment = Deployment::new();
-    let orchestrator = deployment.start(&["orchestrate"]);
+    // Nobody is taken for dead because he is silent.
+    let orchestrate = ["orchestrate", "--set", "orchestrator.heartbeat=20s"];
+    let orchestrator = deployment.start(&orchestrate);
     let first = deployment.start(&["work", "--name", "first"]);
     let second = deployment.start(&["work", "--name", "second"]);
     deployment.succeed(&["plugin", "add", &plugin("shapes"), &plugin("misbehave")]);
@@ -55,12 +56,15 @@ fn nothing_is_lost_or_doubled_when_processes_are_killed() {
     std::fs::write(&batch, lines).expect("a file");
 
     let batch = batch.to_string_lossy().into_owned();
+    // It holds what it is given until it is killed.
+    first.suspend();
     let mut watch = deployment.spawn(&["task", "run", "test/detour", "--batch", &batch, "--watch"]);
     until_settled(&mut watch, 10);
+    deployment.until_holding("first", 1);
     first.kill();
     until_settled(&mut watch, 40);
     orchestrator.kill();
-    let orchestrator = deployment.start(&["orchestrate"]);
+    let orchestrator = deployment.start(&orchestrate);
     until_settled(&mut watch, 80);
     second.kill();
     let third = deployment.start(&["work", "--name", "third"]);
