@@ -1,13 +1,14 @@
-//! `doctor`: proves that nothing is stuck, or says what is and puts it right.
+//! `doctor`: proves that nothing is stuck and that every plugin can be run, or says what is wrong and puts right what it can.
 
 use serde::Serialize;
 use stepwright_orchestrator::audit::{self, Auditor, Contradiction};
-use stepwright_store::{Discrepancies, StepRecord, Store};
+use stepwright_registry::Blobs;
+use stepwright_store::{Discrepancies, PluginState, StepRecord, Store};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::audit::Finding;
 
 use crate::context::Context;
-use crate::error::{CliError, Exit};
+use crate::error::{CliError, Exit, chain};
 use crate::output;
 
 /// Tasks in one read.
@@ -21,6 +22,15 @@ pub(crate) struct DoctorArguments {
     repair: bool,
 }
 
+/// A version that may run, and cannot.
+#[derive(Serialize)]
+struct Absent {
+    /// `name@version`.
+    plugin: String,
+    /// What is wrong with its component, and what would help.
+    problem: String,
+}
+
 #[derive(Default, Serialize)]
 struct Report {
     /// Unfinished tasks that were looked at.
@@ -31,6 +41,8 @@ struct Report {
     contradictions: Vec<Contradiction>,
     /// Whether that was put right.
     repaired: bool,
+    /// Enabled versions of plugins whose components are not in the registry.
+    absent: Vec<Absent>,
     /// What workers reported differently from what had been recorded, ever since the ledger began.
     discrepancies: Discrepancies,
 }
@@ -56,7 +68,8 @@ pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Resul
         report.contradictions.retain(|contradiction| !contradiction.findings.is_empty());
         context.wake(&*store).await;
     }
-    let bad = !report.contradictions.is_empty() && !arguments.repair;
+    report.absent = absent(&*store, &context.blobs()?).await?;
+    let bad = !report.absent.is_empty() || (!report.contradictions.is_empty() && !arguments.repair);
     if context.json {
         output::json(&report)?;
     } else {
@@ -65,8 +78,27 @@ pub(crate) async fn run(arguments: &DoctorArguments, context: &Context) -> Resul
     Ok(if bad { Exit::Failed } else { Exit::Good })
 }
 
+/// The enabled versions whose components are not in the registry, or have another size. They are not read: whoever runs one proves
+/// its bytes.
+async fn absent(store: &dyn Store, blobs: &Blobs) -> Result<Vec<Absent>, CliError> {
+    let mut absent = Vec::new();
+    let plugins = store.plugins().await?;
+    for plugin in plugins.iter().filter(|plugin| plugin.state == PluginState::Enabled) {
+        let problem = match blobs.len(&plugin.digest).await {
+            Ok(bytes) if bytes == plugin.bytes => continue,
+            Ok(bytes) => format!(
+                "its component has {bytes} bytes instead of {}; 'stepwright plugin add' of the same file mends it",
+                plugin.bytes
+            ),
+            Err(error) => chain(&error),
+        };
+        absent.push(Absent { plugin: plugin.reference(), problem });
+    }
+    Ok(absent)
+}
+
 async fn tell(report: &Report, store: &dyn Store) -> Result<(), CliError> {
-    let Report { tasks, steps, contradictions, repaired, discrepancies } = report;
+    let Report { tasks, steps, contradictions, repaired, absent, discrepancies } = report;
     for Contradiction { task, findings } in contradictions {
         let steps = store.task(*task).await?.map(|record| record.steps_detail).unwrap_or_default();
         for finding in findings {
@@ -82,6 +114,9 @@ async fn tell(report: &Report, store: &dyn Store) -> Result<(), CliError> {
         output::hint(
             "'stepwright doctor --repair' puts this right; a running orchestrator does so by itself",
         );
+    }
+    for Absent { plugin, problem } in absent {
+        output::line(format_args!("plugin {plugin}: {problem}"))?;
     }
     if let Discrepancies { count: 1.., last_at: Some(last) } = discrepancies {
         output::line(format_args!(

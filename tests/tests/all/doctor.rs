@@ -92,3 +92,32 @@ async fn what_a_crash_left_at_a_server_is_put_right_by_an_orchestrator() {
     assert_eq!(found[4], "task 4: step 'left' is in the ready queue, but pending");
     ends(&deployment);
 }
+
+#[test]
+fn a_component_that_is_gone_or_cut_off_is_named_and_put_back() {
+    let deployment = Deployment::new();
+    let component = plugin("shapes");
+    deployment.succeed(&["plugin", "add", &component]);
+    let listed = deployment.json(&["plugin", "list"]);
+    let word = |field: &str| listed["plugins"][0][field].as_str().expect("a word");
+    let hex = word("digest").strip_prefix("sha256:").expect("a digest");
+    let file = deployment.data().join(format!("plugins/{hex}.wasm"));
+    let damages: [(&dyn Fn(), &str); 2] = [
+        (&|| std::fs::remove_file(&file).expect("it is there"), "no component"),
+        (&|| std::fs::write(&file, "\0asm").expect("it is there"), "has 4 bytes instead of"),
+    ];
+    for (damage, expect) in damages {
+        damage();
+        let said = found(&deployment);
+        assert!(said[1].starts_with("plugin examples/shapes@") && said[1].contains(expect), "{said:?}");
+        assert!(said[1].contains("'stepwright plugin add' of the same file"), "{said:?}");
+        assert!(deployment.succeed(&["plugin", "add", &component]).contains("is whole again"));
+        assert!(deployment.succeed(&["doctor"]).starts_with("0 unfinished"));
+        assert!(!deployment.succeed(&["plugin", "add", &component]).contains("is whole again"));
+    }
+    // Nobody may start anything with what is disabled, so nobody misses it.
+    std::fs::remove_file(&file).expect("it is there");
+    let version = format!("{}@{}", word("name"), word("version"));
+    deployment.succeed(&["plugin", "disable", &version, "--reason", "gone"]);
+    deployment.succeed(&["doctor"]);
+}

@@ -50,7 +50,7 @@ pub enum BlobError {
         reason: String,
     },
     /// Nobody put this component here.
-    #[error("there is no component {digest} in {place}")]
+    #[error("there is no component {digest} in {place}; 'stepwright plugin add' of the same file puts it back")]
     Missing {
         /// The component.
         digest: Digest,
@@ -103,6 +103,12 @@ impl BlobError {
     /// Whether the component is simply not there.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::Folder(FolderError::Missing(_)))
+    }
+
+    /// Whether [`Blobs::put`] of the same component would help: it is not there, or is not what its name says.
+    pub fn is_mendable(&self) -> bool {
+        self.is_missing()
+            || matches!(self, Self::Corrupt { .. } | Self::Folder(FolderError::Corrupt { .. }))
     }
 }
 

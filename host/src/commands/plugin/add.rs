@@ -36,6 +36,8 @@ pub(crate) struct AddArguments {
 struct AddedPlugin<'a> {
     file: &'a str,
     added: Added,
+    /// It was there already, and its component had been lost or damaged.
+    restored: bool,
     source: &'a str,
     /// The keys that signed it, as they say themselves.
     signed_by: Vec<String>,
@@ -103,6 +105,10 @@ pub(super) async fn register(
     let warnings = refuse_untrusted(&components, &context.config.trust()?)?;
     let mut report = Report { plugins: Vec::with_capacity(components.len()) };
     for (component, warning) in components.iter().zip(warnings) {
+        let restored = match known(component, &registered) {
+            Some(known) => blobs.get(&known.digest).await.is_err_and(|error| error.is_mendable()),
+            None => false,
+        };
         let added = add((store.as_ref(), &blobs), component, context).await?;
         let Component { file, inspection, source, signatures, .. } = component;
         let description = &inspection.description;
@@ -117,6 +123,7 @@ pub(super) async fn register(
         report.plugins.push(AddedPlugin {
             file,
             added,
+            restored,
             source,
             signed_by: signatures.iter().map(|signature| signature.key.clone()).collect(),
             warning,
@@ -250,7 +257,7 @@ fn tell(report: &Report<'_>, context: &Context) -> Result<(), CliError> {
 }
 
 fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
-    let AddedPlugin { file, added, warning, state, difference, granted, not_granted, plugin, .. } = added;
+    let AddedPlugin { file, added, restored, warning, state, difference, granted, not_granted, plugin, .. } = added;
     let description = plugin.description;
     let reference = format!("{}@{}", description.name, description.version);
     let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();
@@ -259,6 +266,9 @@ fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
         Added::Signed => format!("{file}: {reference} was there already, and has new signatures"),
         Added::Unchanged => format!("{file}: {reference} was there already"),
     })?;
+    if *restored {
+        output::line("  its component was missing or damaged in the registry, and is whole again")?;
+    }
     if *added == Added::New {
         for line in difference.lines() {
             output::line(format_args!("  {line}"))?;
