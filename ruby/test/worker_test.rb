@@ -45,7 +45,7 @@ class WorkerTest < Minitest::Test
 
   def joined(**welcome)
     start
-    @orchestrator.await(From::Hello).tap { @orchestrator.welcome(**welcome) }
+    @orchestrator.await(From::Hello).tap { @orchestrator.admit(**welcome) }
   end
 
   def ended
@@ -75,9 +75,9 @@ class WorkerTest < Minitest::Test
     heartbeat = @orchestrator.await(From::Heartbeat)
     assert_equal [[7], 7, 2, 16, false], [heartbeat.held, heartbeat.latest, heartbeat.slots_free, heartbeat.credit_free, heartbeat.draining]
     @orchestrator.ack([], reconciled: [7])
-    assert_equal [], @orchestrator.await(From::Heartbeat).held
+    @orchestrator.await(From::Heartbeat) { |it| it.held.empty? }
     @worker.stop
-    assert @orchestrator.await(From::Heartbeat).draining
+    @orchestrator.await(From::Heartbeat, &:draining)
     assert_equal "it was told to stop", @orchestrator.await(From::Goodbye).reason
     assert_equal [2, 0, 0, false], ended.to_h.values_at(:steps_ended, :steps_given_up, :outcomes_unacknowledged, :aborted)
   end
@@ -125,10 +125,12 @@ class WorkerTest < Minitest::Test
       if random.rand(12).zero?
         @orchestrator.unbind
         @orchestrator.bind
-        hello = @orchestrator.await(From::Hello)
-        @orchestrator.welcome(heartbeat_ms: 200, keep: sent & hello.held)
-        unsent.concat(sent - hello.held)
-        sent &= hello.held
+        message = @orchestrator.await(From::Hello)
+      end
+      if message.is_a?(From::Hello) # also if nothing was said to it for three heartbeats
+        @orchestrator.welcome(heartbeat_ms: 200, keep: sent & message.held)
+        unsent.concat(sent - message.held)
+        sent &= message.held
       elsif message.is_a?(From::PartialResult) && random.rand(4).positive?
         message.outcomes.each { |outcome| assert_equal outcome.digest, (recorded[outcome.step] ||= outcome.digest) }
         @orchestrator.ack(message.outcomes.map { |outcome| Fake.key(outcome.step - (42 << 16), message.batch) })
@@ -144,6 +146,7 @@ class WorkerTest < Minitest::Test
       end
     end
     assert_equal batches.values.flatten.map(&:step).sort, recorded.keys.sort
+    @orchestrator.admit # who is not connected says no goodbye
     @worker.stop
     @orchestrator.await(From::Goodbye)
     assert_equal [0, 0], ended.to_h.values_at(:steps_given_up, :outcomes_unacknowledged)
@@ -222,7 +225,7 @@ class WorkerTest < Minitest::Test
       @gates[:go].pop
       step.stop_if_cancelled!
     end
-    joined(heartbeat_ms: 100)
+    joined
     @orchestrator.batch(7, Fake.step(0, "long"), Fake.step(1, "long"), Fake.step(2, "long"))
     2.times { @gates[:began].pop }
     marks = []
@@ -239,12 +242,14 @@ class WorkerTest < Minitest::Test
 
   def test_a_silent_orchestrator_is_left_and_a_message_that_is_none_too
     @orchestrator.silent = true
-    joined(heartbeat_ms: 50)
+    start
+    @orchestrator.await(From::Hello)
+    @orchestrator.welcome(heartbeat_ms: 50)
     @orchestrator.await(From::Hello) # nothing was said for three heartbeats
-    @orchestrator.welcome(heartbeat_ms: 1_000)
+    @orchestrator.admit
     @orchestrator.send_frames(%w[what is])
     @orchestrator.await(From::Hello)
-    @orchestrator.welcome
+    @orchestrator.admit
     @orchestrator.send(To::Drain.new(reason: "upgrade"))
     assert_equal "the orchestrator asked: upgrade", @orchestrator.await(From::Goodbye).reason
     ended
@@ -255,7 +260,7 @@ class WorkerTest < Minitest::Test
     @orchestrator.batch(7, Fake.step(0, "held"))
     @gates[:began].pop
     @worker.stop
-    assert @orchestrator.await(From::Heartbeat).draining
+    @orchestrator.await(From::Heartbeat, &:draining)
     @orchestrator.batch(8, Fake.step(1, "echo"))
     @orchestrator.await(From::BatchCompletion)
     @gates[:go] << true
@@ -268,7 +273,7 @@ class WorkerTest < Minitest::Test
   def test_what_does_not_end_in_time_is_given_up
     start(drain: 0.05)
     @orchestrator.await(From::Hello)
-    @orchestrator.welcome
+    @orchestrator.admit
     @orchestrator.batch(7, Fake.step(0, "held"))
     @gates[:began].pop
     @worker.stop
@@ -287,9 +292,9 @@ class WorkerTest < Minitest::Test
   def test_more_than_the_credit_is_not_taken
     start(credit: 1, slots: 1)
     @orchestrator.await(From::Hello)
-    @orchestrator.welcome(heartbeat_ms: 100)
+    @orchestrator.admit
     @orchestrator.batch(7, *Array.new(3) { |at| Fake.step(at, "echo") })
-    assert_equal [[], 7], @orchestrator.await(From::Heartbeat, &:latest).then { |heartbeat| [heartbeat.held, heartbeat.latest] }
+    assert_empty @orchestrator.await(From::Heartbeat) { |it| it.latest == 7 }.held
   end
 
   def test_settings_that_lead_nowhere_are_refused

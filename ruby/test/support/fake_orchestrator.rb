@@ -7,6 +7,10 @@ module Support
   class FakeOrchestrator
     # How long anything is waited for, in seconds.
     PATIENCE = 30
+    # Three heartbeats without a word are silence: longer than a test's thread stands still on a busy machine.
+    HEARTBEAT_MS = 4_000
+    # The batch without steps that shows that a welcome has arrived.
+    PROBE = 0
 
     attr_reader :path
     # Whether it answers no heartbeats.
@@ -16,6 +20,7 @@ module Support
       @path = path
       @context = ZMQ::Context.new(1)
       @envelope = Stepwright::Wire::Envelope.new("orchestrator")
+      @batches = {}
       bind
     end
 
@@ -48,12 +53,14 @@ module Support
       message
     end
 
-    # The next message of a kind; others are passed over, and kept in `passed`.
+    # The next message of a kind; others are passed over, and kept in `passed`. A worker that thought the orchestrator silent and comes
+    # back meanwhile is welcome again.
     def await(kind)
       loop do
         message = receive
         return message if message.is_a?(kind) && (!block_given? || yield(message))
 
+        welcome_back(message) if message.is_a?(Stepwright::Wire::FromWorker::Hello) && @welcome
         passed << message
       end
     end
@@ -64,19 +71,37 @@ module Support
 
     def send_frames(frames) = check(@router.send_strings([@peer, *frames]))
 
-    def welcome(keep: [], heartbeat_ms: 1_000, **more)
+    def welcome(keep: [], heartbeat_ms: HEARTBEAT_MS)
+      @welcome = { heartbeat_ms: heartbeat_ms }
+      @batches.keep_if { |id, _| keep.include?(id) }
       send(Stepwright::Wire::ToWorker::Welcome.new(
              version: 1, heartbeat_ms: heartbeat_ms, lease_ms: 5_000, message_bytes_max: 8 << 20, payload_bytes_max: 1 << 20,
-             keep: keep, orchestrator: "orchestrator", **more
+             keep: keep, orchestrator: "orchestrator"
            ))
     end
 
+    # Welcomes a worker and waits until it knows.
+    def admit(**welcome)
+      welcome(**welcome)
+      batch(PROBE)
+      await(Stepwright::Wire::FromWorker::BatchCompletion) { |completion| completion.batch == PROBE }
+      ack([], reconciled: [PROBE])
+    end
+
+    # What was sent through the connection before, and did not arrive, is sent again.
+    def welcome_back(hello)
+      lost = @batches.except(*hello.held).values
+      welcome(keep: @batches.keys & hello.held, **@welcome)
+      lost.each { |batch| batch(batch.batch, *batch.steps) }
+    end
+
     def ack(keys, reconciled: [])
+      reconciled.each { |id| @batches.delete(id) }
       send(Stepwright::Wire::ToWorker::Ack.new(outcomes: keys, reconciled: reconciled))
     end
 
     def batch(id, *steps)
-      send(Stepwright::Wire::ToWorker::Batch.new(batch: id, created_at: 0, steps: steps))
+      send(@batches[id] = Stepwright::Wire::ToWorker::Batch.new(batch: id, created_at: 0, steps: steps))
     end
 
     def check(result)

@@ -29,7 +29,7 @@ module Support
     # Variables of ours that hosts before this gem do not know.
     ENVIRONMENT = Stepwright::Configuration::OWN_VARIABLES.to_h { |name| [name, nil] }.freeze
     # How long anything is waited for, in seconds.
-    PATIENCE = 60
+    PATIENCE = 300
 
     attr_reader :folder
 

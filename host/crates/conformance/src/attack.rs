@@ -81,7 +81,7 @@ pub(crate) struct Seen {
 }
 
 /// Enough CPU and time for whatever is to be ended by something else.
-const AMPLE: Duration = Duration::from_secs(30);
+pub(crate) const AMPLE: Duration = Duration::from_secs(30);
 
 impl Step {
     /// A handler of the component in Rust, called with nothing, and with time enough.

@@ -11,7 +11,7 @@ use stepwright_executor::{
 use stepwright_registry::PluginFolder;
 use stepwright_workflow::{Clock, Digest, Payload, StepLimits, TaskId, Timestamp};
 
-use crate::attack::Step;
+use crate::attack::{AMPLE, Step};
 use crate::corpus::{Component, Corpus};
 use crate::run::StartError;
 use crate::victim::Victim;
@@ -63,12 +63,12 @@ pub fn tightened(options: &EngineOptions) -> EngineOptions {
     }
 }
 
-/// Tight limits for what goes out.
+/// Tight limits for what goes out. Those of time are ample: an attack that one of them is to end makes that one tight.
 pub(crate) fn egress_options() -> EgressOptions {
     EgressOptions {
-        connect_max: Duration::from_millis(500),
-        first_byte_max: Duration::from_millis(200),
-        between_bytes_max: Duration::from_millis(200),
+        connect_max: AMPLE,
+        first_byte_max: AMPLE,
+        between_bytes_max: AMPLE,
         bytes_in_max: 1 << 20,
         bytes_out_max: 1 << 20,
         header_bytes_max: 16 << 10,

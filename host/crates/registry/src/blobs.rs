@@ -50,7 +50,9 @@ pub enum BlobError {
         reason: String,
     },
     /// Nobody put this component here.
-    #[error("there is no component {digest} in {place}; 'stepwright plugin add' of the same file puts it back")]
+    #[error(
+        "there is no component {digest} in {place}; 'stepwright plugin add' of the same file puts it back"
+    )]
     Missing {
         /// The component.
         digest: Digest,
@@ -107,8 +109,7 @@ impl BlobError {
 
     /// Whether [`Blobs::put`] of the same component would help: it is not there, or is not what its name says.
     pub fn is_mendable(&self) -> bool {
-        self.is_missing()
-            || matches!(self, Self::Corrupt { .. } | Self::Folder(FolderError::Corrupt { .. }))
+        self.is_missing() || matches!(self, Self::Corrupt { .. } | Self::Folder(FolderError::Corrupt { .. }))
     }
 }
 

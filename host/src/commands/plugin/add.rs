@@ -257,7 +257,9 @@ fn tell(report: &Report<'_>, context: &Context) -> Result<(), CliError> {
 }
 
 fn tell_of(added: &AddedPlugin<'_>) -> Result<(), CliError> {
-    let AddedPlugin { file, added, restored, warning, state, difference, granted, not_granted, plugin, .. } = added;
+    let AddedPlugin {
+        file, added, restored, warning, state, difference, granted, not_granted, plugin, ..
+    } = added;
     let description = plugin.description;
     let reference = format!("{}@{}", description.name, description.version);
     let handlers: Vec<&str> = description.handlers.iter().map(|handler| handler.name.as_str()).collect();

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stepwright_executor::grants::HttpGrant;
-use stepwright_executor::{Egress, Grants};
+use stepwright_executor::{Egress, EgressOptions, Grants};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::attack::{Attack, Expected, Seen, Step};
+use crate::attack::{AMPLE, Attack, Expected, Seen, Step};
 use crate::ground::{Ground, egress_options};
 
 /// Hosts in every spelling that leads to this machine, to a private network or to a metadata service. Each is granted by name.
@@ -108,17 +108,27 @@ pub(super) fn responses() -> Vec<Attack> {
             |ground| Box::pin(served(ground, endless_headers)),
             "HttpResponseHeader",
         ),
-        step("no answer", |ground| Box::pin(served(ground, silent)), "Timeout")
-            .within(Duration::from_millis(200)),
+        step(
+            "no answer",
+            |ground| {
+                let options = EgressOptions { first_byte_max: PAUSE, ..egress_options() };
+                Box::pin(served_within(ground, silent, AMPLE, options))
+            },
+            "Timeout",
+        )
+        .within(PAUSE),
         step(
             "a body that stops in the middle",
-            |ground| Box::pin(served(ground, stopped)),
+            |ground| {
+                let options = EgressOptions { between_bytes_max: PAUSE, ..egress_options() };
+                Box::pin(served_within(ground, stopped, AMPLE, options))
+            },
             "ConnectionReadTimeout",
         )
-        .within(Duration::from_millis(200)),
+        .within(PAUSE),
         Attack::other(
             "a byte now and then",
-            |ground| Box::pin(served(ground, dribbling)),
+            |ground| Box::pin(served_within(ground, dribbling, WAIT, egress_options())),
             Expected { class: "timeout", code: "wall_clock", text: "" },
         )
         .within(WAIT),
@@ -144,7 +154,9 @@ fn nothing_granted(handler: &'static str, text: &'static str) -> Attack {
     step.expect("nothing granted", Expected::completed(text))
 }
 
-/// The timeout of a step that reads a response.
+/// The longest pause of a server that falls silent.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The timeout of a step that reads a response without a pause and without an end.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// A server on a port of its own, for as long as it is held.
@@ -233,17 +245,30 @@ async fn rebinding(ground: Arc<Ground>) -> Result<Seen, String> {
     Ok(Seen { text, ..seen })
 }
 
-/// Has a guest read one response.
+/// Has a guest read one response, with time enough.
 async fn served<F>(ground: Arc<Ground>, serve: fn(TcpStream) -> F) -> Result<Seen, String>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    served_within(ground, serve, AMPLE, egress_options()).await
+}
+
+/// The same within this time and these limits.
+async fn served_within<F>(
+    ground: Arc<Ground>,
+    serve: fn(TcpStream) -> F,
+    timeout: Duration,
+    options: EgressOptions,
+) -> Result<Seen, String>
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let server = Server::start(serve).await.map_err(|error| error.to_string())?;
     let mut step =
         Step::hostile("swallow").told(format!("{{\"authorities\":[\"127.0.0.1:{}\"]}}", server.port));
-    step.timeout = WAIT;
+    step.timeout = timeout;
     let grants = granted(server.port, &["127.0.0.1"], true);
-    let report = ground.execute_outside(&step, grants, Egress::new(egress_options())).await?;
+    let report = ground.execute_outside(&step, grants, Egress::new(options)).await?;
     let seen = Seen::step(&report);
     let text = format!("{}, {} connections", seen.text.trim_matches('"'), server.connections());
     Ok(Seen { text, ..seen })

@@ -141,17 +141,23 @@ async fn more_calls_than_slots_all_end_in_fresh_instances_of_one_compilation() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_templates_limits_are_enforced_and_the_slot_is_free_again() {
     let bench = Bench::new(1);
-    let limits =
-        StepLimits { memory_bytes_max: Some(8 << 20), cpu_ms_max: Some(100), output_bytes_max: Some(100) };
+    // On a busy machine only a loop may run out of CPU time soon.
+    let limits = StepLimits {
+        memory_bytes_max: Some(8 << 20),
+        cpu_ms_max: Some(600_000),
+        output_bytes_max: Some(100),
+    };
     let limited = |handler: &str, context: &str| StepCall { limits, ..bench.call(handler, context) };
-    assert_eq!(failure(&bench.run(limited("spin", "{}")).await), (FailureClass::Timeout, "cpu".to_owned()));
+    let spin =
+        StepCall { limits: StepLimits { cpu_ms_max: Some(100), ..limits }, ..bench.call("spin", "{}") };
+    assert_eq!(failure(&bench.run(spin).await), (FailureClass::Timeout, "cpu".to_owned()));
     assert_eq!(
         failure(&bench.run(limited("hoard", "{}")).await),
         (FailureClass::Memory, "memory_bytes".to_owned())
     );
     let ramble = bench.run(limited("ramble", "{\"n\":200}")).await;
     assert_eq!(failure(&ramble), (FailureClass::OutputTooLarge, "output_bytes".to_owned()));
-    let sleepy = StepCall { timeout: Duration::from_millis(50), ..bench.call("sleep", "{}") };
+    let sleepy = StepCall { timeout: Duration::from_millis(50), ..limited("sleep", "{}") };
     assert_eq!(failure(&bench.run(sleepy).await), (FailureClass::Timeout, "wall_clock".to_owned()));
     assert_eq!(output(&bench.run(limited("ramble", "{\"n\":3}")).await), "\"xxx\"");
     assert_eq!(bench.executor.slots_free(), 1);

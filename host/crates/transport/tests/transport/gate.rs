@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::certificates::Authority;
 use crate::links::{GateSetup, Gated, Link as _, MESSAGE_BYTES_MAX, Zmq, allow, secret};
 use crate::ports::{connected, heard, say};
-use crate::siege::{REFUSED, Siege};
+use crate::siege::Siege;
 
 /// Waits until the gate has turned so many away; the worker must not get in meanwhile.
 async fn turned_away(link: &Gated, worker: &mut dyn WorkerPort, times: u64) {
@@ -27,6 +27,13 @@ async fn turned_away(link: &Gated, worker: &mut dyn WorkerPort, times: u64) {
     tokio::select! {
         event = worker.recv() => panic!("{event:?}, and it should not get in"),
         done = tokio::time::timeout(Duration::from_secs(20), refused) => done.unwrap(),
+    }
+}
+
+/// Waits until so many are inside: a try that a worker's port gave up leaves in its own time.
+async fn inside(link: &Gated, count: u64) {
+    while (link.stats)().inside != count {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -65,17 +72,22 @@ async fn a_token_is_rotated_without_a_moment_in_which_nobody_gets_in() {
     let mut worker = link.worker(0);
     connected(&mut worker).await;
     // The new one is there beside the old one, and both work.
-    let end = Instant::now() + Duration::from_secs(1);
+    let end = Instant::now() + Duration::from_secs(3_600);
     link.keeper.send_replace(allow(&[(0, Some(end)), (1, None)]));
     let mut other = link.worker(1);
     connected(&mut other).await;
+    inside(&link, 2).await;
+    let before = (link.stats)();
     // The worker's file is replaced, as 'token rotate --out' does; the tunnel reads it when the old secret has expired.
     let folder = link.inner.folder.path();
     std::fs::rename(folder.join("token-1"), folder.join("token-0")).unwrap();
+    link.keeper.send_replace(allow(&[(0, Some(Instant::now())), (1, None)]));
     disconnected(&mut worker).await;
     connected(&mut worker).await;
+    inside(&link, 2).await;
     let stats = (link.stats)();
-    assert_eq!((stats.entered, stats.expelled, stats.refused, stats.inside), (3, 1, 0, 2));
+    assert!(stats.entered > before.entered, "{stats:?}");
+    assert_eq!((stats.expelled, stats.refused), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,11 +117,10 @@ async fn a_taken_port_is_named() {
 async fn a_worker_without_the_certificate_that_is_asked_for_is_refused() {
     let mut siege = Siege::tls(true).await;
     let ca = siege.link.tls.clone().unwrap().ca;
+    let before = (siege.link.stats)().refused;
     let mut worker = siege.link.worker_with(0, Some(TunnelTls { ca, identity: None }));
-    turned_away(&siege.link, &mut worker, 1).await;
+    turned_away(&siege.link, &mut worker, before + 1).await;
     worker.close().await;
-    // Some more may have been turned away until it was closed.
-    assert!((siege.link.stats)().refused >= REFUSED.refused);
     siege.flows().await;
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use stepwright_transport::gate::{
@@ -148,6 +149,11 @@ pub(crate) struct Gated {
     serving: Mutex<JoinSet<()>>,
 }
 
+/// The usual ones, with time for honest peers on a machine that stands still for some seconds.
+pub(crate) fn patient() -> Timeouts {
+    Timeouts { greeting: Duration::from_secs(60), ..Timeouts::default() }
+}
+
 /// How a gate for tests differs from an ordinary one.
 pub(crate) struct GateSetup {
     pub(crate) connections_max: usize,
@@ -160,7 +166,7 @@ pub(crate) struct GateSetup {
 
 impl GateSetup {
     pub(crate) async fn plain() -> Self {
-        Self { connections_max: 64, timeouts: Timeouts::default(), tls: None, inner: Zmq::new().await }
+        Self { connections_max: 64, timeouts: patient(), tls: None, inner: Zmq::new().await }
     }
 
     /// With TLS, and certificates for workers too if they must show one.
@@ -172,7 +178,7 @@ impl GateSetup {
         let identity = mutual.then(|| authority.sign("worker"));
         let files = GateFiles { certificate, key, client_ca };
         let tls = Some((files, TunnelTls { ca: authority.ca(), identity }));
-        Self { connections_max: 64, timeouts: Timeouts::default(), tls, inner }
+        Self { connections_max: 64, timeouts: patient(), tls, inner }
     }
 }
 
@@ -246,7 +252,7 @@ impl Gated {
             tls,
             path: path.clone(),
             message_bytes_max: MESSAGE_BYTES_MAX,
-            timeouts: Timeouts::default(),
+            timeouts: patient(),
         };
         let tunnel = Tunnel::bind(options).unwrap();
         self.serving.lock().unwrap().spawn(tunnel.run(CancellationToken::new()));

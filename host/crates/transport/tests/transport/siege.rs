@@ -10,20 +10,21 @@ use stepwright_transport::port::{ConnectionId, OrchestratorPort, WorkerPort};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::links::{GateSetup, Gated, Link as _, MESSAGE_BYTES_MAX, allow, secret};
+use crate::links::{GateSetup, Gated, Link as _, MESSAGE_BYTES_MAX, allow, patient, secret};
 use crate::ports::{connected, heard, say, tell, told};
 
 /// The numbers of secrets that were never on the list, and that a hostile peer got hold of.
 const UNKNOWN: u8 = 66;
 const STOLEN: u8 = 7;
 
-/// Short, so that a case is over soon; long enough for an honest peer on a busy machine.
-const TIMEOUTS: Timeouts = Timeouts {
-    greeting: Duration::from_secs(1),
-    idle: Duration::from_secs(3),
-    message: Duration::from_secs(4),
-    close: Duration::from_secs(1),
-};
+/// Limits of the cases that are about them, each beside others that are long. The worker comes in within the first sooner or
+/// later, and must not be silent for longer than the second itself when the machine stands still.
+const GREETING: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(12);
+const MESSAGE: Duration = Duration::from_secs(4);
+
+/// Between two of the messages that flow until an attack is over.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A gate, an orchestrator behind it, and a worker that talks to it through the gate.
 pub(crate) struct Siege {
@@ -32,6 +33,7 @@ pub(crate) struct Siege {
     worker: Box<dyn WorkerPort>,
     connection: ConnectionId,
     said: u64,
+    before: GateStats,
     handles: usize,
 }
 
@@ -61,18 +63,31 @@ impl Siege {
         connected(&mut *worker).await;
         worker.send(say("hello")).unwrap();
         let (connection, _) = heard(&mut *orchestrator).await;
-        let mut siege = Self { link, orchestrator, worker, connection, said: 1, handles: 0 };
+        let before = GateStats::default();
+        let mut siege = Self { link, orchestrator, worker, connection, said: 1, before, handles: 0 };
         siege.flows().await;
-        siege.handles = handles();
+        // On a busy machine its port tries more than once, and what it gave up goes in its own time.
+        while (siege.link.stats)().inside > 1 {
+            siege.flows().await;
+        }
+        (siege.before, siege.handles) = ((siege.link.stats)(), handles());
         siege
     }
 
     pub(crate) async fn plain() -> Self {
-        Self::new(GateSetup { timeouts: TIMEOUTS, ..GateSetup::plain().await }).await
+        Self::within(patient()).await
+    }
+
+    async fn hasty() -> Self {
+        Self::within(Timeouts { greeting: GREETING, ..patient() }).await
+    }
+
+    async fn within(timeouts: Timeouts) -> Self {
+        Self::new(GateSetup { timeouts, ..GateSetup::plain().await }).await
     }
 
     pub(crate) async fn tls(mutual: bool) -> Self {
-        Self::new(GateSetup { timeouts: TIMEOUTS, ..GateSetup::tls(mutual).await }).await
+        Self::new(GateSetup::tls(mutual).await).await
     }
 
     /// The healthy worker's connection is the one that it had, and messages pass it both ways.
@@ -88,28 +103,32 @@ impl Siege {
     /// Messages flow until the gate has counted this and everything that it cost is given back.
     pub(crate) async fn comes_to(&mut self, toll: Toll) {
         let expect = GateStats {
-            entered: 1 + toll.entered,
-            refused: toll.refused,
-            cut: toll.cut,
-            expelled: toll.expelled,
+            entered: self.before.entered + toll.entered,
+            refused: self.before.refused + toll.refused,
+            cut: self.before.cut + toll.cut,
+            expelled: self.before.expelled + toll.expelled,
             inside: 1,
         };
-        let patience = tokio::time::Instant::now() + Duration::from_secs(30);
-        loop {
+        let patience = tokio::time::Instant::now() + Duration::from_secs(120);
+        let mut pause = tokio::time::interval(PAUSE);
+        let stats = loop {
             self.flows().await;
             let (stats, open) = ((self.link.stats)(), handles());
-            if stats == expect && open <= self.handles {
-                break;
+            // A try that an honest worker's port gave up may come in late.
+            let entered = stats.entered.max(expect.entered);
+            if stats == (GateStats { entered, ..expect }) && open <= self.handles {
+                break stats;
             }
             assert!(
                 tokio::time::Instant::now() < patience,
                 "{stats:?} with {open} handles instead of {expect:?} with {}",
                 self.handles
             );
-        }
+            pause.tick().await;
+        };
         // No message but from the healthy worker. A connection that was cut while it introduced itself counts as malformed.
         let port = self.orchestrator.stats();
-        assert!(port.received == self.said && port.malformed <= toll.entered, "{port:?}");
+        assert!(port.received == self.said && port.malformed < stats.entered, "{port:?}");
         // And whoever comes next is let in.
         let mut next = self.link.connect().await;
         connected(&mut *next).await;
@@ -189,7 +208,7 @@ fn the_73_bytes() -> Vec<u8> {
 // ---- without a token: turned away with a line, and nothing else is ever read from the gate
 
 async fn turned_away(bytes: &[u8], answer: &str) {
-    let mut siege = Siege::plain().await;
+    let mut siege = if answer == TOO_SLOW { Siege::hasty().await } else { Siege::plain().await };
     let stream = siege.says(bytes).await;
     let got = tokio::join!(siege.comes_to(REFUSED), until_closed(stream)).1;
     assert_eq!(String::from_utf8_lossy(&got), format!("NO {answer}\n"));
@@ -241,10 +260,10 @@ async fn with_the_73_bytes_instead_of_a_token() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_first_line_that_never_ends() {
-    let mut siege = Siege::plain().await;
+    let mut siege = Siege::hasty().await;
     let mut stream = siege.dial().await;
     let drip = async move {
-        let mut pause = tokio::time::interval(TIMEOUTS.greeting / 20);
+        let mut pause = tokio::time::interval(GREETING / 20);
         while stream.write_all(b"x").await.is_ok() {
             pause.tick().await;
         }
@@ -272,8 +291,11 @@ async fn that_come_in_hundreds_and_say_nothing() {
     honest.close().await;
     // The socket of its tunnel stays.
     siege.handles += 1;
+    // Most of the crowd have lost their places to others of it; the last ones leave.
     let ends = async {
-        for stream in crowd {
+        for mut stream in crowd {
+            // The gate may have done so before.
+            let _ = stream.shutdown().await;
             let got = until_closed(stream).await;
             assert!(got.starts_with(b"NO ") && got.ends_with(b"\n"), "{got:?}");
         }
@@ -297,9 +319,9 @@ async fn with_a_token_that_is_revoked_under_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_token_that_expires_under_it() {
     let mut siege = Siege::plain().await;
-    let end = tokio::time::Instant::now() + Duration::from_secs(1);
-    siege.link.keeper.send_replace(allow(&[(0, None), (STOLEN, Some(end))]));
     let stream = siege.inside().await;
+    let end = tokio::time::Instant::now() + Duration::from_millis(100);
+    siege.link.keeper.send_replace(allow(&[(0, None), (STOLEN, Some(end))]));
     tokio::join!(siege.comes_to(EXPELLED), until_closed(stream));
     let stream = siege.says(&first_line(STOLEN)).await;
     assert_eq!(until_closed(stream).await, format!("NO {BAD_TOKEN}\n").into_bytes());
@@ -309,7 +331,15 @@ async fn with_a_token_that_expires_under_it() {
 
 /// What it sends after the token costs it the connection.
 async fn cut_for(bytes: &[u8]) {
-    let mut siege = Siege::plain().await;
+    cut_from(Siege::plain().await, bytes).await;
+}
+
+/// What it does not send does so too.
+async fn cut_for_silence_after(bytes: &[u8]) {
+    cut_from(Siege::within(Timeouts { idle: IDLE, ..patient() }).await, bytes).await;
+}
+
+async fn cut_from(mut siege: Siege, bytes: &[u8]) {
     let mut stream = siege.inside().await;
     let _ = stream.write_all(bytes).await;
     tokio::join!(siege.comes_to(CUT), until_closed(stream));
@@ -351,11 +381,11 @@ async fn with_a_message_of_endless_frames() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_a_message_that_never_ends() {
-    let mut siege = Siege::plain().await;
+    let mut siege = Siege::within(Timeouts { message: MESSAGE, ..patient() }).await;
     let mut stream = siege.inside().await;
     stream.write_all(&[handshake(), vec![0, 200]].concat()).await.unwrap();
     let drip = async move {
-        let mut pause = tokio::time::interval(TIMEOUTS.message / 40);
+        let mut pause = tokio::time::interval(MESSAGE / 40);
         while stream.write_all(b"x").await.is_ok() {
             pause.tick().await;
         }
@@ -389,18 +419,18 @@ async fn with_another_version() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_silence_after_the_token() {
-    cut_for(b"").await;
+    cut_for_silence_after(b"").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_silence_in_the_middle_of_the_greeting() {
-    cut_for(&greeting()[..33]).await;
+    cut_for_silence_after(&greeting()[..33]).await;
 }
 
 /// As after a power cut: its machine neither answers nor says goodbye, and the orchestrator goes on sending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_neither_reads_nor_leaves() {
-    let mut siege = Siege::plain().await;
+    let mut siege = Siege::within(Timeouts { idle: IDLE, ..patient() }).await;
     let mut stream = siege.inside().await;
     stream.write_all(&[handshake(), message("here")].concat()).await.unwrap();
     let (deaf, text) = heard(&mut *siege.orchestrator).await;
@@ -419,7 +449,7 @@ async fn that_neither_reads_nor_leaves() {
 /// The token's holder may connect as often as there are places, and no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn that_takes_every_place() {
-    let setup = GateSetup { timeouts: TIMEOUTS, connections_max: 3, ..GateSetup::plain().await };
+    let setup = GateSetup { connections_max: 3, ..GateSetup::plain().await };
     let mut siege = Siege::new(setup).await;
     let inside = [siege.inside().await, siege.inside().await];
     let late = siege.says(&first_line(STOLEN)).await;
@@ -432,7 +462,8 @@ async fn that_takes_every_place() {
 
 /// It is cut off without a word that it could read.
 async fn no_tls(bytes: &[u8]) {
-    let mut siege = Siege::tls(false).await;
+    let timeouts = Timeouts { greeting: GREETING, ..patient() };
+    let mut siege = Siege::new(GateSetup { timeouts, ..GateSetup::tls(false).await }).await;
     let stream = siege.says(bytes).await;
     let got = tokio::join!(siege.comes_to(REFUSED), until_closed(stream)).1;
     // At most a TLS alert.

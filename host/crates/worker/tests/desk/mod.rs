@@ -39,8 +39,9 @@ pub(crate) fn clock() -> Arc<StillClock> {
     Arc::default()
 }
 
+/// The worker waits for acknowledgements as long as the test takes for them.
 pub(crate) fn options(slots: u32) -> WorkerOptions {
-    WorkerOptions::new("w", "inc", slots)
+    WorkerOptions { ack_ms: 600_000, ..WorkerOptions::new("w", "inc", slots) }
 }
 
 pub(crate) fn welcome() -> Welcome {
