@@ -98,4 +98,10 @@ class WireTest < Minitest::Test
     assert_raises(JSON::GeneratorError) { Wire::Payload.of("\xff") }
     assert_raises(JSON::NestingError) { Wire::Payload.of(128.times.reduce(1) { |inner, _| [inner] }) }
   end
+
+  # Loaded by the first thread that fingerprints something, it fails others that do so at the same time.
+  def test_what_fingerprints_is_loaded_before_there_are_threads
+    script = "require 'stepwright/wire/codec'; exit Digest.const_defined?(:SHA256, false)"
+    assert system(RbConfig.ruby, "-I", File.join(Support::ROOT, "ruby/lib"), "-e", script)
+  end
 end
