@@ -111,6 +111,8 @@ impl Deployment {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.current_dir(self.data()).env_clear().stdin(Stdio::null());
+        // Large components take ten times as long as in a release.
+        command.env("STEPWRIGHT_SANDBOX_COMPILE_TIME", "10m");
         command.arg("--data-dir").arg(self.data()).args(arguments);
         if !arguments.contains(&"--run-dir") {
             command.arg("--run-dir").arg(self.run_dir());
