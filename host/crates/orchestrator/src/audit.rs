@@ -2,11 +2,9 @@
 
 use serde::Serialize;
 use stepwright_store::{
-    AttemptLine, AttemptStatus, AuditedTask, EndedAttempt, NewNote, NoteKind, PauseRecord, Round, Store,
-    StoreError,
+    AttemptLine, AttemptStatus, EndedAttempt, NewNote, NoteKind, PauseRecord, Round, Store, StoreError,
 };
 use stepwright_workflow::audit::{Finding, audit};
-use stepwright_workflow::graph::Graph;
 use stepwright_workflow::step::{self, StepEvent};
 use stepwright_workflow::task::settle;
 use stepwright_workflow::{AttemptKey, BatchId, Failure, FailureClass, Plan, StepId, TaskId, Timestamp};
@@ -81,14 +79,14 @@ pub async fn repair(store: &dyn Store, task: TaskId, now: Timestamp) -> Result<V
         return Ok(Vec::new());
     }
     let Some(audited) = tx.audit(task).await? else { return Ok(Vec::new()) };
-    let plan = tx.plan(audited.plan).await?.ok_or_else(|| missing(&audited))?;
-    let graph = Graph::of_plan(&plan);
+    let entry = Plans::default().get(&mut *tx, audited.plan).await?;
     let pauses = tx.pauses().await?;
-    let mut mended = audit(&graph, audited.state, &audited.steps, &covering(&pauses, task, &plan));
+    let covered = covering(&pauses, task, &entry.plan);
+    let mut mended = audit(&entry.graph, audited.state, &audited.steps, &covered);
     if mended.is_empty() {
         return Ok(mended);
     }
-    mend(&mut *tx, &plan, task, &mended, now).await?;
+    mend(&mut *tx, &entry.plan, task, &mended, now).await?;
     // Only now can be said what the steps make of their task.
     for (task, from, counts) in tx.count_steps(&[task]).await? {
         let to = settle(from, counts);
@@ -187,8 +185,4 @@ fn note(task: TaskId, finding: &Finding) -> NewNote {
         kind: NoteKind::Repaired,
         detail: format!("put right: {finding}"),
     }
-}
-
-fn missing(task: &AuditedTask) -> StoreError {
-    StoreError::Inconsistent(format!("plan {} of task {} is not stored", task.plan, task.task))
 }
