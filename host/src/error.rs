@@ -1,10 +1,11 @@
 //! How a command ends, and what a person or a program reads when it fails.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use stepwright_workflow::chain;
 
 /// How a command ended, as its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,18 +94,4 @@ impl<E: std::error::Error> From<E> for CliError {
     fn from(error: E) -> Self {
         Self::new(chain(&error))
     }
-}
-
-/// An error and its sources in one line; a source that its error has quoted already is not repeated.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            let _ = write!(text, ": {inner_text}");
-        }
-        source = inner.source();
-    }
-    text
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 use stepwright_orchestrator::audit::{self, Auditor, Contradiction};
 use stepwright_registry::Blobs;
 use stepwright_store::{Discrepancies, PluginState, StepRecord, Store};
-use stepwright_workflow::TaskId;
 use stepwright_workflow::audit::Finding;
+use stepwright_workflow::{TaskId, chain};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, chain};
+use crate::error::{CliError, Exit};
 use crate::output;
 
 /// Tasks in one read.

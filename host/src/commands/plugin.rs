@@ -34,10 +34,10 @@ use stepwright_executor::{
 use stepwright_registry::signature::{SIGNATURES_BYTES_MAX, read_signatures};
 use stepwright_registry::{Description, PluginName, Signature};
 use stepwright_store::{PluginRecord, PluginState, Store};
-use stepwright_workflow::Digest;
+use stepwright_workflow::{Digest, chain};
 
 use crate::context::Context;
-use crate::error::{CliError, Exit, chain};
+use crate::error::{CliError, Exit};
 use crate::input;
 
 /// What can be done with plugins.

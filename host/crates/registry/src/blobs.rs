@@ -13,10 +13,9 @@ use futures::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _};
-use stepwright_workflow::{Digest, Timestamp};
+use stepwright_workflow::{Digest, Timestamp, chain};
 use url::Url;
 
-use crate::chain::chain;
 use crate::folder::{FolderError, PluginFolder, digest_of, file_name};
 
 /// The addresses that can be used, as messages show them.

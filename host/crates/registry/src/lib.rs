@@ -4,7 +4,6 @@
 //! This crate knows neither tasks nor the transport, and it never runs a component.
 
 pub mod blobs;
-mod chain;
 pub mod description;
 pub mod folder;
 pub mod name;

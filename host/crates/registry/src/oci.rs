@@ -15,9 +15,8 @@ use futures::StreamExt as _;
 use oci_client::Client;
 use oci_client::client::{ClientConfig, ClientProtocol, Config, ImageLayer};
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest};
-use stepwright_workflow::{Digest, Timestamp};
+use stepwright_workflow::{Digest, Timestamp, chain};
 
-use crate::chain::chain;
 use crate::signature::{Signature, read_signatures};
 
 pub use failure::OciError;

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod batch;
+mod chain;
 pub mod clock;
 pub mod distribution;
 pub mod finalize;
@@ -23,6 +24,7 @@ pub mod task;
 pub mod template;
 pub mod when;
 
+pub use chain::chain;
 pub use clock::{Clock, Timestamp};
 pub use ids::{AttemptKey, BatchId, Digest, NotANumber, PlanId, StepId, TaskId, TokenId, WorkerId};
 pub use outcome::{Failure, FailureClass, Outcome};

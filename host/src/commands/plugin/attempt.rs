@@ -6,12 +6,12 @@ use stepwright_executor::{
     Control, Egress, Executor as _, GrantBook, LogLine, Outcome, ParentOutput, StepCall, StepReport,
     WasmExecutor,
 };
-use stepwright_workflow::{Digest, Payload, StepLimits, TaskId};
+use stepwright_workflow::{Digest, Payload, StepLimits, TaskId, chain};
 
 use crate::commands::grants::own_namespace;
 use crate::compose;
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 
 /// What a template's steps have unless it says otherwise.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);

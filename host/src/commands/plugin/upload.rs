@@ -6,12 +6,13 @@ use stepwright_api::{RegisterError, Upload};
 use stepwright_registry::signature::{merged, read_signatures};
 use stepwright_registry::{BlobError, PluginName};
 use stepwright_store::{Added, Store};
+use stepwright_workflow::chain;
 
 use super::add::{AddError, add, known, refuse_changed, refuse_untrusted};
 use super::{Component, Found, Identity, Inspector, signatures_of};
 use crate::commands::grants;
 use crate::context::Context;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 
 /// What it is called in messages, and where its version is said to come from.
 const SOURCE: &str = "upload";

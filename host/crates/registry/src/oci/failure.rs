@@ -1,9 +1,9 @@
 //! Why a registry did not do what was asked: one variant for each thing that can be done about it.
 
 use oci_client::errors::{OciDistributionError as Cause, OciErrorCode};
+use stepwright_workflow::chain;
 
 use super::place::OciPlace;
-use crate::chain::chain;
 
 /// See the module.
 #[derive(Debug, thiserror::Error)]
