@@ -57,12 +57,7 @@ impl Mixed {
 
     /// Until so many detours have settled. A watch that has ended has seen all of them, which its exit code and the books prove.
     pub fn until_settled(&mut self, wanted: usize) {
-        while let Some(line) = self.detours.line() {
-            let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<usize>().ok());
-            if settled.is_some_and(|settled| settled >= wanted) {
-                return;
-            }
-        }
+        self.detours.until_settled(wanted);
     }
 
     /// Until all of them have ended, and well.

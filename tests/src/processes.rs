@@ -303,6 +303,16 @@ impl Process {
         self.lines.next()?.ok()
     }
 
+    /// Reads what a watch says until at least so many of its tasks have settled, or it has ended, which is when all of them have.
+    pub fn until_settled(&mut self, wanted: usize) {
+        while let Some(line) = self.line() {
+            let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<usize>().ok());
+            if settled.is_some_and(|settled| settled >= wanted) {
+                return;
+            }
+        }
+    }
+
     /// Waits for its end, and returns its exit code.
     pub fn wait(mut self) -> Option<i32> {
         while self.line().is_some() {}

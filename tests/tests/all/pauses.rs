@@ -120,17 +120,9 @@ fn a_start_may_lie_ahead() {
 /// Starts a worker, and kills it as soon as it holds a step.
 fn kill_one(deployment: &Deployment, name: &str) {
     let worker = deployment.start(&["work", "--name", name, "--slots", "1"]);
-    let held = |listed: &Value| {
-        let workers = listed["workers"].as_array().expect("workers");
-        workers.iter().any(|worker| worker["name"] == name && worker["steps_held"] != 0)
-    };
-    while !held(&deployment.json(&["worker", "list"])) {}
+    deployment.until_holding(name, 1);
     worker.kill();
-    let lost = |listed: &Value| {
-        let workers = listed["workers"].as_array().expect("workers");
-        workers.iter().any(|worker| worker["name"] == name && worker["state"] == "lost")
-    };
-    while !lost(&deployment.json(&["worker", "list", "--all"])) {}
+    deployment.until_lost(name);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use stepwright_store::Store as _;
 use stepwright_store_sqlite::{SqliteOptions, SqliteStore};
 use stepwright_tests::books;
-use stepwright_tests::processes::{Deployment, Process, plugin};
+use stepwright_tests::processes::{Deployment, plugin};
 use stepwright_workflow::TaskId;
 use stepwright_workflow::task::TaskState;
 
@@ -25,16 +25,6 @@ steps:
   - { name: rest, plugin: fixtures/misbehave@^1, handler: nap, depends_on: first, config: { ms: 15 } }
   - { name: last, handler: sum, depends_on: [first, rest] }
 ";
-
-/// Reads lines until at least so many tasks are settled, or all of them are.
-fn until_settled(watch: &mut Process, wanted: i64) {
-    while let Some(line) = watch.line() {
-        let settled = line.split(" of ").next().and_then(|number| number.trim().parse::<i64>().ok());
-        if settled.is_some_and(|settled| settled >= wanted) {
-            return;
-        }
-    }
-}
 
 #[test]
 fn nothing_is_lost_or_doubled_when_processes_are_killed() {
@@ -59,13 +49,13 @@ fn nothing_is_lost_or_doubled_when_processes_are_killed() {
     // It holds what it is given until it is killed.
     first.suspend();
     let mut watch = deployment.spawn(&["task", "run", "test/detour", "--batch", &batch, "--watch"]);
-    until_settled(&mut watch, 10);
+    watch.until_settled(10);
     deployment.until_holding("first", 1);
     first.kill();
-    until_settled(&mut watch, 40);
+    watch.until_settled(40);
     orchestrator.kill();
     let orchestrator = deployment.start(&orchestrate);
-    until_settled(&mut watch, 80);
+    watch.until_settled(80);
     second.kill();
     let third = deployment.start(&["work", "--name", "third"]);
     assert_eq!(watch.wait(), Some(0));
